@@ -29,6 +29,7 @@ export const createPalette = (element) => (name) => cssVariable(element.firstEle
 export function createLayout(element, { percent, log, title, height = 270 }) {
   const colour = createPalette(element);
   const axis = { gridcolor: colour("--curve-grid"), linecolor: colour("--curve-grid"), zeroline: false };
+  axis.layer = "below traces"; // or the line of the axis would run through the point of step 0
   const tickformat = percent ? ".0%" : log ? "~g" : ""; // Plotly's own logarithmic ticks write 0.3 as a small 3
   return {
     height,

@@ -34,23 +34,39 @@ def format_caption(event: Event) -> str:
     return " · ".join(parts)
 
 
-def render_samples(event: Event) -> str:
-    """Render a table of the samples of one evaluation event."""
-    rows = "".join(_render_row(sample) for sample in (event.data.get("samples") or [])[:MAX_SAMPLES])
+def render_samples(event: Event, before: Event | None = None) -> str:
+    """Render a table of the samples of one evaluation event.
+
+    before: the evaluation of the base model, whose hypotheses for the same clips stand beside those of the event.
+    """
+    earlier = None if before is None else {sample.get("id"): sample for sample in before.data.get("samples") or []}
+    rows = "".join(_render_row(sample, earlier) for sample in (event.data.get("samples") or [])[:MAX_SAMPLES])
     if not rows:
         return f'<p class="quiet">{strings.text("samples.none")}</p>'
-    return f"<table><thead><tr>{render_heads()}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<table><thead><tr>{render_heads(earlier is not None)}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _render_row(sample: dict[str, Any]) -> str:
-    reference, hypothesis = str(sample.get("reference") or ""), str(sample.get("hypothesis") or "")
-    marked = mark_errors(reference, hypothesis) or f'<span class="quiet">({strings.text("common.nothing")})</span>'
+def _render_row(sample: dict[str, Any], earlier: dict[Any, dict[str, Any]] | None) -> str:
+    reference = str(sample.get("reference") or "")
     worst = f'<span class="tag">{strings.text("samples.worst")}</span>' if sample.get("worst") else ""
     play = (
         f'<button type="button" data-clip="{escape(str(sample.get("id")))}" '
         f'aria-label="{strings.text("samples.play")}">▶</button>'
     )
-    return f"<tr><td>{play}</td><td>{escape(reference)} {worst}</td><td>{marked}</td></tr>"
+    cells = [play, f"{escape(reference)} {worst}"]
+    if earlier is not None:
+        before = earlier.get(sample.get("id"))
+        cells.append(_render_hypothesis(reference, before) if before else "")
+    return f"<tr>{_render_cells('td', [*cells, _render_hypothesis(reference, sample)])}</tr>"
+
+
+def _render_hypothesis(reference: str, sample: dict[str, Any]) -> str:
+    marked = mark_errors(reference, str(sample.get("hypothesis") or ""))
+    return marked or f'<span class="quiet">({strings.text("common.nothing")})</span>'
+
+
+def _render_cells(tag: str, contents: list[str]) -> str:
+    return "".join(f"<{tag}>{content}</{tag}>" for content in contents)
 
 
 def mark_errors(reference: str, hypothesis: str) -> str:
@@ -77,7 +93,12 @@ def _mark(operation: str, word: str, expected: str) -> str:
     return word
 
 
-def render_heads() -> str:
-    """Render the heads of a table of clips: a button that plays each, its reference and its hypothesis."""
-    heads = (strings.text("samples.audio"), strings.text("common.reference"), strings.text("common.hypothesis"))
-    return "".join(f"<th>{head}</th>" for head in heads)
+def render_heads(has_before: bool = False) -> str:
+    """Render the heads of a table of clips: a button that plays each, its reference and its hypothesis.
+
+    has_before: the hypothesis of the base model stands before that of the trained one.
+    """
+    hypotheses = [strings.text("common.hypothesis")]
+    if has_before:
+        hypotheses = [strings.text("samples.before"), strings.text("samples.now")]
+    return _render_cells("th", [strings.text("samples.audio"), strings.text("common.reference"), *hypotheses])

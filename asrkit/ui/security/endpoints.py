@@ -113,7 +113,10 @@ FUNCTIONS: Mapping[str, Action] = {
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("preload_model", "check_model", "start", "push_chunk")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("open_file", "cancel", "poll", "delete_recording")},
     **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("describe_recording", "format_transcript", "correct")},
-    **{f"TranscribeApi.{name}": _TRANSCRIBE for name in ("list_models", "compare", "transcribe_again")},
+    **{
+        f"TranscribeApi.{name}": _TRANSCRIBE
+        for name in ("list_models", "compare", "transcribe_again", "transcribe_before")
+    },
     "TranscribeApi.save_correction": _DATA,
 }
 """The functions that the page's scripts call, by class and name."""

@@ -158,14 +158,21 @@ class RunFollower:
         """Render an evaluation for the page, once for all pages that show it."""
         rendered = self._evaluation  # a local name: another thread may replace the attribute
         if rendered.get("key") != key:
+            base = self._find_base_evaluation(event)
             event = self.load_samples(event)
             rendered = self._evaluation = {
                 "key": key,
                 "step": event.step,
                 "caption": samples.format_caption(event),
-                "html": samples.render_samples(event),
+                "html": samples.render_samples(event, base and self.load_samples(base)),
             }
         return rendered
+
+    def _find_base_evaluation(self, event: Event) -> Event | None:
+        """Return the evaluation before the first step, if it is another, of a base model that got some words right."""
+        first = self.view.evaluations[0]
+        wer = first.data.get("wer")
+        return first if first.step == 0 != event.step and wer is not None and wer < 1 else None
 
     def load_samples(self, event: Event) -> Event:
         """Read an evaluation again from its file, since those in memory have no samples."""

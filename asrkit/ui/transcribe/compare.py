@@ -60,7 +60,7 @@ def _list_models(store: RunStore, model: str, other: str) -> list[tuple[str, str
 
 def _render_row(store: RunStore, name: str, source: str, wave: Waveform, hints: DecodingHints, reference: str) -> str:
     try:
-        text = _transcribe(store, source, wave, hints)
+        text = transcribe(store, source, wave, hints)
     except (ConfigError, ModelError) as error:
         width = 2 if reference else 1
         return f'<tr><td>{escape(name)}</td><td colspan="{width}"><i>{escape(str(error))}</i></td></tr>'
@@ -72,7 +72,8 @@ def _render_row(store: RunStore, name: str, source: str, wave: Waveform, hints: 
     return f"<tr><td>{escape(name)}</td><td>{shown or nothing}</td>{cell}</tr>"
 
 
-def _transcribe(store: RunStore, source: str, wave: Waveform, hints: DecodingHints) -> str:
+def transcribe(store: RunStore, source: str, wave: Waveform, hints: DecodingHints) -> str:
+    """Return what a model or checkpoint writes of a whole recording."""
     from asrkit.transcription.model_cache import get_transcriber
 
     model = get_transcriber(source, store)

@@ -6,6 +6,7 @@ import { mountExpectedWords } from "../common/expected_words.js";
 import { asSentence, formatClock, formatWholePercent } from "../common/formats.js";
 import { call, createPost } from "../common/server.js";
 import { t } from "../common/strings.js";
+import { showBefore } from "./before.js";
 import { Corrections } from "./corrections.js";
 import { FileList } from "./file_list.js";
 import { LiveSession } from "./live_session.js";
@@ -212,6 +213,8 @@ class TranscribePanel {
     if (!reply) return;
     this.result.show(id, reply);
     this.files.markShown();
+    const { shown } = this.result;
+    if (!this.live) showBefore(this.part, this.server, id, () => this.result.isShown(shown));
   }
 
   /** Update what is shown of the selected file. */

@@ -37,6 +37,7 @@ def make_recorder(store: RunStore, audio: ServedFiles) -> gr.HTML:
             "poll",
             "delete_recording",
             "transcribe_again",
+            "transcribe_before",
             "describe_recording",
             "format_transcript",
             "correct",

@@ -247,6 +247,11 @@ class Recordings:
             recording.touched_at = time.monotonic()
         return recording
 
+    def is_busy(self) -> bool:
+        """Return whether a recording waits for its transcription, or is being transcribed."""
+        with self._lock:
+            return any(each.state in (WAITING, WORKING) for each in self._recordings.values())
+
     def _delete_idle(self) -> None:
         """Delete what was not used for long; never a file that waits or is being transcribed."""
         now = time.monotonic()

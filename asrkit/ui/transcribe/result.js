@@ -65,7 +65,7 @@ export class Result {
     this.timeline.clear();
     this.shown = recording;
     part("result").hidden = false;
-    for (const name of ["done", "warning", "kept", "train-on-it"]) part(name).hidden = true;
+    for (const name of ["done", "warning", "kept", "train-on-it", "before-after"]) part(name).hidden = true;
     part("words").replaceChildren();
     part("compared").textContent = "";
     this.setPartial("");

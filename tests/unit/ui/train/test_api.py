@@ -1,6 +1,7 @@
 """Replies to the live panel, from hand-written events."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -365,6 +366,23 @@ def test_long_history_is_read_in_several_polls(store, run, monkeypatch):
         assert reply["reset"] == (reply["read"] == 1)
     assert len(read) > 3 and read == sorted(read)
     assert reply["points"]["train/loss"]["x"] == list(range(1, 101))
+
+
+def test_samples_show_what_the_base_model_wrote_before_training(store, run):
+    start(run)
+    evaluate(run, 0, 0.5, hypothesis="november for")
+    assert "Before training" not in poll(store, run)["evaluation"]["html"]
+    evaluate(run, 10, 0.0)
+    html = poll(store, run)["evaluation"]["html"]
+    assert "<th>Before training</th><th>Now</th>" in html
+    assert re.search(r"<td>november <mark[^>]*>for</mark></td><td>november four</td></tr>", html)
+
+
+def test_samples_leave_out_a_base_model_that_wrote_no_word_right(store, run):
+    start(run)
+    evaluate(run, 0, 1.0, hypothesis="")
+    evaluate(run, 10, 0.0)
+    assert "Before training" not in poll(store, run)["evaluation"]["html"]
 
 
 def test_reply_has_best_evaluation_and_findings(store, run):

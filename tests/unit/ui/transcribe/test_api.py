@@ -5,6 +5,7 @@ import io
 import json
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,18 @@ import pytest
 import soundfile
 from gradio.utils import get_upload_folder
 
+from asrkit import config
 from asrkit.audio import SAMPLING_RATE
 from asrkit.data import access, collection
 from asrkit.decoding.hints import NO_HINTS, DecodingHints
 from asrkit.errors import ModelError
 from asrkit.jobs import Job
+from asrkit.runs import lifecycle
 from asrkit.runs.store import RunStore
 from asrkit.transcription import model_cache
 from asrkit.transcription.writers import WRITERS
 from asrkit.ui.security import quotas
-from asrkit.ui.transcribe import recordings
+from asrkit.ui.transcribe import before, recordings
 from asrkit.ui.transcribe.api import TranscribeApi
 from tests.support import tiny
 from tests.support.tone_transcriber import ToneTranscriber
@@ -438,3 +441,35 @@ def test_live_recording_of_a_closed_page_keeps_what_was_said(api):
     api.cancel({"ids": [spoken, silent]})
     assert (state(api, spoken)["state"], state(api, spoken)["text"]) == ("done", "abc de")
     assert state(api, silent)["state"] == "cancelled"
+
+
+def transcribe_with(api, model):
+    recording = upload(api, "talk.wav", synthesize("abc de"))
+    api.recordings.get(recording).model = model
+    wait_until_ended(api, recording)
+    return recording
+
+
+def create_run(api, **changes):
+    return api.store.create(replace(config.load_preset("demo").config, **changes))
+
+
+def test_starter_is_compared_with_a_model_trained_from_it(api, monkeypatch):
+    recording = transcribe_with(api, create_run(api).id)
+    assert api.transcribe_before({"id": recording}) == {"before": "abc de", "now": "abc de"}
+    monkeypatch.setattr(before, "MAX_COMPARED_S", 0.1)
+    assert api.transcribe_before({"id": recording}) == {}
+
+
+def test_no_other_base_model_is_compared(api):
+    for model in ("starter", "any", create_run(api, model="facebook/wav2vec2-base").id):
+        assert api.transcribe_before({"id": transcribe_with(api, model)}) == {}
+
+
+def test_starter_is_not_compared_while_there_is_something_to_do(api, monkeypatch):
+    recording = transcribe_with(api, create_run(api).id)
+    live = api.start({"model": "any", "rate": SAMPLING_RATE})["id"]
+    assert api.transcribe_before({"id": recording}) == {}
+    api.delete_recording({"id": live})
+    monkeypatch.setattr(lifecycle, "find_active_run", lambda store: api.store.all()[0])
+    assert api.transcribe_before({"id": recording}) == {}
