@@ -59,7 +59,7 @@ _TEXTS = (
     "text_column audio_column speaker_column tiers spell_numbers markup character_map vocabulary"
 )
 _INTEGERS = "after at_step evaluations index number position rate seen version"
-_FLAGS = "advised again align checked common int8 last log public replace"
+_FLAGS = "advised again align checked common has_sample int8 last log public replace"
 FIELDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(_TEXTS.split(), ("text", _is_text)),
     **dict.fromkeys(_INTEGERS.split(), ("integer", _is_integer)),
