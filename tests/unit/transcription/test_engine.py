@@ -40,6 +40,15 @@ def test_batching_does_not_change_scores(tmp_path, norm):
     assert [len(found) for found in together][1:8:6] == [0, 0]
 
 
+@pytest.mark.parametrize("length", [400, 8_000, 8_001, 15_999, 21_000])
+def test_padding_of_a_clip_that_is_alone_changes_nothing(checkpoint, length):
+    """Such a clip is padded in bfloat16, where two of the same length are not."""
+    engine, clip = Engine(str(checkpoint), "cpu", torch.bfloat16), make_noise(length).samples
+    (alone,), (together, _) = engine.log_probabilities([clip]), engine.log_probabilities([clip, clip])
+    assert len(alone) == engine.anatomy.num_frames(length)
+    np.testing.assert_allclose(alone, together, atol=0.02)
+
+
 @given(st.lists(st.integers(0, 30 * SAMPLING_RATE), max_size=30))
 def test_batches_hold_every_clip_once_with_similar_lengths(lengths):
     groups = fill_batches(lengths, 24 * SAMPLING_RATE, 0.8, min_length=400)
