@@ -32,6 +32,12 @@ class DataSettings:
         "callsigns, a folder, CSV, TSV, JSONL, or hub:owner/name[:config][:split]; several with + between them.",
         basic=True,
     )
+    mix: str = _setting(
+        "",
+        "Weights of the datasets",
+        "How much audio of each of several datasets is trained on: 2,1 takes twice as much of the first as of the "
+        "second. An epoch stays as long; clips of a small dataset come several times. Left empty, each comes once.",
+    )
     eval: str = _setting(
         "",
         "Evaluation dataset",

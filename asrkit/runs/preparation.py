@@ -16,7 +16,7 @@ from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
-from asrkit.data import confined, dataset_names, sampling, sources, splitting, terms
+from asrkit.data import confined, dataset_names, mix, sampling, sources, splitting, terms
 from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers.hub_names import PREFIX
@@ -65,6 +65,7 @@ def check_settings(config: TrainConfig, store: RunStore, model: Path | None = No
     """
     compatibility.check_optimizer(config.optimizer)
     choose_graphemes(config.graphemes, [], config.text_rules)  # raises for what cannot be one
+    mix.parse_weights(config.mix, config.train)
     model = model or resolution.resolve(config.model, store)
     if model and config.vocabulary != "fresh":
         vocabularies.check_language(model, config.adapter_language)
@@ -124,6 +125,8 @@ def prepare_data(
                 f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
             )
     folders = frozenset(map(os.path.dirname, Column("audio", source.utterances)))
+    if weights := mix.parse_weights(config.mix, config.train):
+        mix.Mix.of(train, weights, config.seed)  # raises where a dataset has no clip
     return PreparedData(
         train,
         held_out,

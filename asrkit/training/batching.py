@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from asrkit.data.batch_cuts import cut_batches
+from asrkit.data.mix import Mix
 
 
 class LengthBatchSampler:
@@ -23,6 +24,8 @@ class LengthBatchSampler:
     durations_s: seconds of each clip, (clips,).
     batch_seconds: bound on a batch's padded length (clips x longest); 0 puts `batch_size` clips into each batch.
     batches_per_update: batches of an optimizer step, over all processes.
+    mix: of several datasets; durations_s are then those of its slots. A clip that comes again in an epoch is
+    `(epoch, index, repetition)`.
     """
 
     def __init__(
@@ -35,7 +38,9 @@ class LengthBatchSampler:
         rank: int = 0,
         world_size: int = 1,
         batches_per_update: int = 1,
+        mix: Mix | None = None,
     ) -> None:
+        self.mix = mix
         self.seed, self.rank, self.world_size, self.epoch = seed, rank, world_size, 0
         self.batches_per_update = batches_per_update
         self.durations_s = np.asarray(durations_s, float)
@@ -51,10 +56,10 @@ class LengthBatchSampler:
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         return self.iter_epoch(self.epoch)
 
-    def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, int]]]:
+    def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, ...]]]:
         """Yield the batches of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         clips, cuts = self._mix(rng, epoch), self.cuts
@@ -65,8 +70,11 @@ class LengthBatchSampler:
             order = np.concatenate([largest, order[~np.isin(order, largest)]])
         # Every process gets the same number of batches; missing ones are repeated from the start.
         order = np.resize(order, self.num_batches * self.world_size)[self.rank :: self.world_size]
+        taken, repeats = self.mix.draw(epoch) if self.mix else (np.arange(len(clips)), np.zeros(len(clips), int))
         for number in order:
-            yield [(epoch, int(index)) for index in clips[cuts[number] : cuts[number + 1]]]
+            slots = clips[cuts[number] : cuts[number + 1]]
+            keys = zip(taken[slots].tolist(), repeats[slots].tolist(), strict=True)
+            yield [(epoch, index, repeat) if repeat else (epoch, index) for index, repeat in keys]
 
     def _mix(self, rng: np.random.Generator, epoch: int) -> np.ndarray:
         """Clip indices of an epoch, in the order of its batches, from the longest clips to the shortest, (clips,)."""

@@ -51,8 +51,8 @@ class Item(TypedDict):
 class SpeechDataset(Dataset[Item]):
     """Features and labels of each utterance.
 
-    The key of an item is `index`, or `(epoch, index)` where augmentation differs between epochs. The same key always
-    gives the same item.
+    The key of an item is `index`, or `(epoch, index)` where augmentation differs between epochs, with the number of the
+    repetition where a clip comes again within one. The same key always gives the same item.
     cache_bytes: how much decoded audio each loading process keeps for the next epoch.
     """
 
@@ -75,15 +75,15 @@ class SpeechDataset(Dataset[Item]):
     def speller(self) -> Speller:
         return Speller.from_tokenizer(self.processor.tokenizer)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Item:
-        epoch, index = key if isinstance(key, tuple) else (0, key)
+    def __getitem__(self, key: int | tuple[int, ...]) -> Item:
+        epoch, index, *repeat = key if isinstance(key, tuple) else (0, key)
         row, error = self.utterances[index], ""
         try:
             samples = self.decoded.get_or_compute(index, lambda: self._load(row))
         except AudioError as reason:
             samples, error = np.zeros(max(MIN_SAMPLES, round(row.duration_s * SAMPLING_RATE)), np.float32), str(reason)
         if self.augmentation is not None and not error:
-            samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index]))
+            samples = self.augmentation(samples, np.random.default_rng([self.seed, epoch, index, *repeat]))
         item: Item = {
             "features": features.extract(self.processor.feature_extractor, samples),
             # `model.load` has checked the training texts; of an evaluation text the unknown characters are left out.

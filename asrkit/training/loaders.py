@@ -15,6 +15,7 @@ from transformers import TrainingArguments
 
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Column, Utterance
+from asrkit.data.mix import Mix, parse_weights
 from asrkit.models.frames import FrameGeometry
 from asrkit.runs import launchers
 from asrkit.training.augment import STRENGTHS
@@ -28,7 +29,7 @@ class EndlessBatches:
     def __init__(self, sampler: LengthBatchSampler, first_epoch: int) -> None:
         self.sampler, self.first_epoch = sampler, first_epoch
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
         for epoch in itertools.count(self.first_epoch):
             yield from self.sampler.iter_epoch(epoch)
 
@@ -82,14 +83,17 @@ def make_train_loader(
 
     cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames.
     """
+    weights = parse_weights(config.mix, config.train)
+    mix = Mix.of(rows, weights, config.seed) if weights else None
     sampler = LengthBatchSampler(
-        Column("duration_s", rows).to_numpy(),
+        mix.durations_s if mix else Column("duration_s", rows).to_numpy(),
         batch_seconds=config.batch_seconds,
         batch_size=config.train_batch_size,
         seed=config.seed,
         rank=args.process_index,
         world_size=args.world_size,
         batches_per_update=args.world_size * config.gradient_accumulation_steps,
+        mix=mix,
     )
     num_workers = args.dataloader_num_workers
     dataset = SpeechDataset(

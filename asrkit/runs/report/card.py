@@ -29,6 +29,7 @@ HYPERPARAMETERS = (
     "warmup_steps",
     "num_epochs",
     "max_steps",
+    "mix",
     "weight_decay",
     "mixed_precision",
     "freeze",

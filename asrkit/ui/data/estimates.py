@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from asrkit import config as configs
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, collection, dataset_names, sources
 from asrkit.data.collection import Collection
+from asrkit.data.mix import Mix, parse_weights
 from asrkit.runs import estimate
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
@@ -20,10 +24,12 @@ MAX_TABLE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class _ClipLengths:
-    """The clips of a dataset in seconds. evaluate: None if it has no split to evaluate on."""
+    """The clips of a dataset in seconds. evaluate: None if it has no split to evaluate on. names: the dataset of each
+    clip to train on."""
 
     train: list[float]
     evaluate: list[float] | None
+    names: list[str]
 
 
 def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> str:
@@ -36,19 +42,38 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
     parts = _list_lengths(config, datasets, store)
     if not parts:
         return ""
-    train = [
-        seconds
+    clips = [
+        (seconds, name)
         for lengths in parts
-        for seconds in lengths.train
+        for seconds, name in zip(lengths.train, lengths.names, strict=True)
         if config.min_duration_s <= seconds <= config.max_duration_s
     ]
     if config.eval or any(lengths.evaluate is not None for lengths in parts):
         eval_s = sum(max(0.0, seconds) for lengths in parts for seconds in lengths.evaluate or ())
     else:
-        num_held_out = config.eval_count or round(config.eval_share * len(train))
-        eval_s, train = sum(train[:num_held_out]), train[num_held_out:]
-    result = estimate.estimate_run(config, train, store, eval_s)
-    return result.describe() if result else ""
+        num_held_out = config.eval_count or round(config.eval_share * len(clips))
+        eval_s, clips = sum(seconds for seconds, _ in clips[:num_held_out]), clips[num_held_out:]
+    train, sentences = [seconds for seconds, _ in clips], []
+    if weights := parse_weights(config.mix, config.train):
+        mix = Mix(np.array(train), [name for _, name in clips], weights)
+        train = mix.durations_s.tolist()
+        sentences.append(_describe_mix(mix, weights))
+    if result := estimate.estimate_run(config, train, store, eval_s):
+        sentences.insert(0, result.describe())
+    return " ".join(sentences)
+
+
+def _describe_mix(mix: Mix, weights: Mapping[str, float]) -> str:
+    parts = [
+        strings.text(
+            "train.mix_part",
+            dataset=dataset_names.strip_paths(name),
+            share=f"{share:.0%}",
+            times=f"{num_slots / num_clips:.2g}" if num_slots < 100 * num_clips else f"{num_slots / num_clips:.0f}",
+        )
+        for (name, share), num_slots, num_clips in zip(weights.items(), mix.num_slots, mix.num_clips, strict=True)
+    ]
+    return strings.text("train.mix", parts="; ".join(parts))
 
 
 def describe_audit_estimate(config: TrainConfig, inspection: Inspection, store: RunStore, is_proposed: bool) -> str:
@@ -82,13 +107,16 @@ def _find_lengths(name: str, config: TrainConfig, datasets: DatasetCache, store:
     if name in sources.BUILT_IN:
         source = datasets.get({"data": name}).source
     elif recorded := _find_recorded(name, store):  # before the loaded datasets: it may have grown since
-        return _ClipLengths([clip.duration_s for clip in recorded.clips()], None)
+        lengths = [clip.duration_s for clip in recorded.clips()]
+        return _ClipLengths(lengths, None, [name] * len(lengths))
     elif loaded := datasets.find({"data": name} | {setting: getattr(config, setting) for setting in SETTINGS}):
         source = loaded.source
     else:
         return None
     evaluate = None if source.eval is None else [row.duration_s for row in source.eval]
-    return _ClipLengths([row.duration_s for row in source.train], evaluate)
+    return _ClipLengths(
+        [row.duration_s for row in source.train], evaluate, [row.dataset or name for row in source.train]
+    )
 
 
 def _find_recorded(name: str, store: RunStore) -> Collection | None:

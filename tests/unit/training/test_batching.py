@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from asrkit.data.mix import Mix
 from asrkit.training.batching import LengthBatchSampler
 
 LOG_NORMAL = np.exp(np.random.default_rng(0).normal(1.5, 0.6, 3000)).clip(0.5, 20)
@@ -49,6 +50,24 @@ def test_clips_meet_clips_of_other_windows():
     for number in range(12):
         met |= next(set(batch) for batch in epoch(batches, number) if 0 in batch)
     assert len(met) > 2 * 8
+
+
+def test_mixed_datasets_keep_the_number_and_the_bound_of_batches():
+    names = ["own" if number % 10 == 0 else "corpus" for number in range(len(LOG_NORMAL))]
+    mix = Mix(LOG_NORMAL, names, {"own": 0.5, "corpus": 0.5}, seed=1)
+    batches = sampler(mix.durations_s, mix=mix)
+    seen = []
+    for number in range(4):
+        listed = list(batches.iter_epoch(number))
+        assert len(listed) == len(batches)
+        for batch in listed:
+            longest = max(LOG_NORMAL[index] for _, index, *_ in batch)
+            assert len(batch) == 1 or len(batch) * longest <= 60.0
+        seen.append(sorted(key[1:] for batch in listed for key in batch))
+        assert len(set(seen[-1])) == len(seen[-1]), "repetitions have a key of their own, for another augmentation"
+    assert seen[0] != seen[1]
+    again = sampler(mix.durations_s, mix=mix)
+    assert list(again.iter_epoch(3)) == list(batches.iter_epoch(3)), "as after a resume"
 
 
 def test_batches_are_not_sorted_by_length():

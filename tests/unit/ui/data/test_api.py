@@ -398,3 +398,16 @@ def test_shared_app_reads_only_its_data_folder(data_api, folder, monkeypatch, st
         assert "may not be read here" in function(make_request(folder))["error"]
     with pytest.raises(DataError, match="may not be read here"):
         data_api.open_clip({"data": str(folder), "index": "0"})
+
+
+def test_forecast_says_how_often_the_clips_of_a_mix_come(data_api, folder):
+    other = folder.parent / "other"
+    other.symlink_to(folder)
+    for name in (folder, other):
+        data_api.load({"data": str(name)})
+    config = form.DEFAULTS.replace({"train": f"{folder} + {other}", "mix": "3,1"})
+    text = data_api.describe_estimate(config)
+    assert (
+        text.startswith("About ") and "75% is from clips, each clip 1.5 times; 25% is from other, each clip 0.5" in text
+    )
+    assert "each clip" not in data_api.describe_estimate(config.replace({"mix": ""}))
