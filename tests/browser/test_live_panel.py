@@ -6,6 +6,7 @@ import signal
 import time
 
 import pytest
+from PIL import Image, ImageSequence
 from playwright.sync_api import Page, expect
 
 from asrkit import config
@@ -372,6 +373,36 @@ def test_slider_shows_earlier_evaluations(open_page, play):
     page.keyboard.press("End")
     expect(page.locator("#live [data-part=step-shown]")).to_have_text("step 12, the latest")
     expect(samples.locator("mark, del, ins")).to_have_count(0)
+
+
+def test_samples_are_played_and_saved_as_a_film(open_page, play):
+    run = play(*SHORT)
+    page = open_page()
+    shown = page.locator("#live [data-part=step-shown]")
+    expect(shown).to_have_text("step 12, the latest")
+    page.get_by_role("button", name="Play as a film").click()
+    expect(shown).to_have_text("step 2")
+    page.get_by_role("button", name="Stop the film").click()
+    page.get_by_role("button", name="Play as a film").click()
+    expect(shown).to_have_text("step 12, the latest")
+    expect(page.get_by_role("button", name="Play as a film")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the film (GIF)").click()
+    assert download.value.suggested_filename == f"{run.id}.gif"
+    with Image.open(download.value.path()) as film:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+    assert len(frames) == 6 and frames[0].size == frames[-1].size
+    wrong = (0xFD, 0xE6, 0x8A)  # the ground of a wrong word
+    assert [
+        any(near(colour, wrong) for _, colour in frame.getcolors(1 << 20)) for frame in (frames[0], frames[-1])
+    ] == [
+        True,
+        False,
+    ]
+
+
+def near(colour, other):
+    return all(abs(one - two) < 8 for one, two in zip(colour, other, strict=True))
 
 
 def test_sample_clip_plays_and_stops(open_page, play, app):

@@ -7,6 +7,7 @@ import { t } from "../common/strings.js";
 import { Charts } from "./charts.js";
 import { createConfirmation } from "../common/confirm.js";
 import { Description } from "./description.js";
+import { Film } from "./film.js";
 import { FirstRun } from "./first_run.js";
 import { openSection } from "../export/section.js";
 import { Queue } from "./queue.js";
@@ -44,6 +45,7 @@ class LivePanel {
       onStepMissing: () => this.poll(),
       onError: (message) => this.showNotice(message),
     });
+    this.film = new Film(this);
     this.description = new Description(this.part, (values) => this.send(call(this.server, "save_description", values)));
     this.settings = new RunSettings(this.part, (run) => this.send(call(this.server, "list_settings", { run })));
     new FirstRun(element, this.part, server, (id) => this.chooseRun(id));
@@ -163,6 +165,7 @@ class LivePanel {
     if (reply.read < 1) return;
     this.charts.update(reply);
     this.samples.update(reply);
+    this.film.show();
   }
 
   /** Something else on the page may have to change: what can be started, and which models there are. */
@@ -213,6 +216,7 @@ class LivePanel {
     this.run = id;
     this.known.after = 0;
     this.samples.clear();
+    this.film.stop();
     this.showNotice("");
     setInAddress("run", id);
     this.poll();

@@ -57,6 +57,12 @@ export class Samples {
     if (!this.showEvaluation()) this.onStepMissing();
   }
 
+  /** Show the evaluation of a step, which is known, as if the slider had been dragged there. */
+  showStepOf(step) {
+    this.part("steps").value = this.steps.indexOf(step);
+    this.chooseStep();
+  }
+
   showStep() {
     const slider = this.part("steps"), isLatest = this.chosenStep === null;
     slider.value = isLatest ? this.steps.length - 1 : this.steps.indexOf(this.chosenStep);

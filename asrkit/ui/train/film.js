@@ -1,0 +1,185 @@
+// The samples as a film: the same clips through all evaluations, played in the page or saved as a GIF.
+
+import { cssVariable, isBusy, make, saveFile, setBusy, setText } from "../common/dom.js";
+import { encodeGif } from "../common/gif.js";
+import { call } from "../common/server.js";
+import { t } from "../common/strings.js";
+
+const FRAME_MS = 900;
+const LAST_MS = 2500;
+const MAX_FRAMES = 40; // of a GIF
+const MAX_ROWS = 8;
+const WIDTH = 720, MARGIN = 20, LINE = 26, SMALL_LINE = 20, ROW_GAP = 10; // px of a frame
+const FILLS = { MARK: "--wrong-fill", INS: "--extra-fill" };
+const RIGHT_TO_LEFT = /[\u0590-\u08ff]/;
+const GAPS = /\s+|(?<=[\u3040-\u30ff\u3400-\u9fff])/; // where a line may end
+const INKS = { MARK: "--wrong", INS: "--extra", DEL: "--missing" };
+
+/** Some of these, evenly spread, the first and the last among them. */
+export function spread(items, most) {
+  if (items.length <= most) return items;
+  return Array.from({ length: most }, (_, index) => items[Math.round(index * (items.length - 1) / (most - 1))]);
+}
+
+/** The lines of words that fit in a width. words: [{text, kind}]. measure: text -> its width. */
+export function wrapWords(words, width, measure) {
+  const lines = [[]];
+  let used = 0;
+  for (const word of words) {
+    const needed = measure(`${word.text} `);
+    if (used && used + needed > width) {
+      lines.push([]);
+      used = 0;
+    }
+    lines.at(-1).push({ ...word, left: used });
+    used += needed;
+  }
+  return lines;
+}
+
+export class Film {
+  constructor(panel) {
+    Object.assign(this, { panel, part: panel.part, samples: panel.samples, timer: null });
+    this.part("film-play").addEventListener("click", () => this.togglePlay());
+    this.part("film-save").addEventListener("click", () => this.save());
+  }
+
+  /** There is a film from the second evaluation on. */
+  show() {
+    this.part("film").hidden = this.samples.steps.length < 2;
+  }
+
+  async togglePlay() {
+    if (this.timer) {
+      this.stop();
+      return;
+    }
+    const { run } = this.panel, steps = [...this.samples.steps];
+    setText(this.part("film-play"), t("samples.film_stop"));
+    this.timer = setTimeout(() => {}); // it plays, from the first evaluation on
+    await this.load(steps);
+    this.showFrame(run, steps, 0);
+  }
+
+  showFrame(run, steps, index) {
+    if (!this.timer) return;
+    if (index === steps.length || this.panel.run !== run) {
+      this.stop();
+      return;
+    }
+    this.samples.showStepOf(steps[index]);
+    this.timer = setTimeout(() => this.showFrame(run, steps, index + 1), FRAME_MS);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    setText(this.part("film-play"), t("samples.film_play"));
+  }
+
+  /** Fetch the evaluations that the page does not have. -> those of these steps. */
+  async load(steps) {
+    const { panel, samples: { evaluations } } = this, { run, known: { after, signature }, pageId: page } = panel;
+    for (const step of steps) {
+      if (evaluations.has(step)) continue;
+      try {
+        const reply = await call(panel.server, "poll", { run, after, signature, page, at_step: step });
+        if (reply.evaluation) evaluations.set(step, reply.evaluation);
+      } catch (error) {
+        panel.showOffline(error);
+        break;
+      }
+    }
+    return steps.map((step) => evaluations.get(step)).filter(Boolean);
+  }
+
+  async save() {
+    const { panel, part } = this, { run } = panel;
+    if (isBusy(part("film-save"))) return;
+    setBusy(part("film-save"), true);
+    const evaluations = await this.load(spread(this.samples.steps, MAX_FRAMES));
+    if (evaluations.length) {
+      const delaysMs = evaluations.map((_, index) => (index === evaluations.length - 1 ? LAST_MS : FRAME_MS));
+      const frames = drawFrames(run, evaluations, panel.element.firstElementChild);
+      saveFile(encodeGif(frames, delaysMs), "image/gif", `${run}.gif`);
+    }
+    setBusy(part("film-save"), false);
+  }
+}
+
+/** What the table of an evaluation says: [{reference, words: [{text, kind}]}], the hardest clips left out. */
+function readRows(html) {
+  const table = make("template", { innerHTML: html }).content; // escaped by the server
+  const rows = [...table.querySelectorAll("tbody tr")].filter((row) => !row.querySelector(".tag"));
+  return rows.slice(0, MAX_ROWS).map((row) => {
+    const words = [...row.lastElementChild.childNodes].flatMap((node) =>
+      node.textContent.split(GAPS).filter(Boolean).map((text) => ({ text, kind: node.nodeName })));
+    return { reference: row.cells[1].textContent.trim(), words };
+  });
+}
+
+/** -> a picture of each evaluation, all of the same size. */
+function drawFrames(title, evaluations, element) {
+  const context = make("canvas", { width: WIDTH, height: 10 }).getContext("2d", { willReadFrequently: true });
+  const family = getComputedStyle(element).fontFamily, colour = (name) => cssVariable(element, name);
+  const fonts = { head: `700 20px ${family}`, small: `14px ${family}`, text: `18px ${family}` };
+  const wrap = (words, font) => {
+    context.font = font;
+    return wrapWords(words, WIDTH - 2 * MARGIN, (text) => context.measureText(text).width);
+  };
+  const frames = evaluations.map(({ caption, html }) => ({
+    caption,
+    rows: readRows(html).map(({ reference, words }) => ({
+      reference: wrap(reference.split(GAPS).map((text) => ({ text })), fonts.small),
+      lines: wrap(words.length ? words : [{ text: "…" }], fonts.text),
+    })),
+  }));
+  const heightOf = ({ rows }) => rows.reduce(
+    (height, { reference, lines }) => height + reference.length * SMALL_LINE + lines.length * LINE + ROW_GAP,
+    2 * MARGIN + 2 * LINE + ROW_GAP,
+  );
+  context.canvas.height = Math.ceil(Math.max(...frames.map(heightOf)));
+  return frames.map((frame) => {
+    drawFrame(context, { ...frame, title, fonts, colour });
+    return context.getImageData(0, 0, WIDTH, context.canvas.height);
+  });
+}
+
+function drawFrame(context, { title, caption, rows, fonts, colour }) {
+  let top = MARGIN;
+  const drawLines = (lines, font, ink, height) => {
+    for (const line of lines) {
+      context.font = font;
+      const isMirrored = line.some(({ text }) => RIGHT_TO_LEFT.test(text));
+      for (const { text, kind, left } of line) {
+        const start = isMirrored ? WIDTH - MARGIN - left - context.measureText(text).width : MARGIN + left;
+        drawWord(context, text, start, top, height, { kind, ink, colour });
+      }
+      top += height;
+    }
+  };
+  context.fillStyle = colour("--block-background-fill");
+  context.fillRect(0, 0, WIDTH, context.canvas.height);
+  context.textBaseline = "middle";
+  drawLines([[{ text: title, left: 0 }]], fonts.head, "--body-text-color", LINE);
+  drawLines([[{ text: caption, left: 0 }]], fonts.small, "--body-text-color-subdued", LINE);
+  top += ROW_GAP;
+  for (const { reference, lines } of rows) {
+    drawLines(reference, fonts.small, "--body-text-color-subdued", SMALL_LINE);
+    drawLines(lines, fonts.text, "--body-text-color", LINE);
+    top += ROW_GAP;
+  }
+}
+
+/** Draw a word in a line, marked as in the page where it is wrong, extra or missing. */
+function drawWord(context, text, left, top, height, { kind, ink, colour }) {
+  const { width } = context.measureText(text), middle = top + height / 2;
+  if (FILLS[kind]) {
+    context.fillStyle = colour(FILLS[kind]);
+    context.fillRect(left - 2, top + 2, width + 4, height - 4);
+  }
+  context.fillStyle = colour(INKS[kind] ?? ink);
+  context.fillText(text, left, middle);
+  if (kind === "DEL") context.fillRect(left, middle, width, 1.5);
+  if (kind === "INS") context.fillRect(left, top + height - 5, width, 1.5);
+}
