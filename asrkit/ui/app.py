@@ -25,6 +25,7 @@ from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
 from asrkit.ui.common import downloads, masthead, scripts, theme, upload_folder
+from asrkit.ui.common.component import QUIET
 from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.common.upload_folder import UploadMiddleware
 from asrkit.ui.data import tab as data_tab
@@ -99,7 +100,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             with gr.Tab(strings.text("tab.transcribe"), id="transcribe"):
                 model, chosen, recorder = transcribe_tab.build(store, audio, export_api)
         _connect_model(store, page, panel, model, chosen)
-        page.load(select_initial_tab, None, tabs, **transcribe_tab.QUIET)
+        page.load(select_initial_tab, None, tabs, **QUIET)
 
         def open_run(event: gr.EventData) -> list[Any]:
             """Show a run of the table in the panel."""
@@ -111,8 +112,8 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
             return [gr.Tabs(selected="train"), *data_tab.fill_form(event.settings)]
 
         for chooser in (data, recorder):
-            chooser.select(guarded(fill_form, "fill_form"), None, [tabs, *form_fields], **transcribe_tab.QUIET)
-        runs_table.select(guarded(open_run, "open_run"), None, [tabs, panel], **transcribe_tab.QUIET)
+            chooser.select(guarded(fill_form, "fill_form"), None, [tabs, *form_fields], **QUIET)
+        runs_table.select(guarded(open_run, "open_run"), None, [tabs, panel], **QUIET)
 
         def use_run(event: gr.EventData) -> list[Any]:
             """Transcribe with the run that the panel shows, or fill the form with its settings."""
@@ -120,7 +121,7 @@ def build(store: RunStore, audio: ServedFiles | None = None, deployment: Deploym
                 return [gr.Tabs(selected="transcribe"), event.run, True, *[gr.skip()] * len(form_fields)]
             return [gr.skip(), gr.skip(), gr.skip(), *train_tab.load_run_settings(store, event.run)]
 
-        panel.select(guarded(use_run, "use_run"), None, [tabs, model, chosen, *form_fields], **transcribe_tab.QUIET)
+        panel.select(guarded(use_run, "use_run"), None, [tabs, model, chosen, *form_fields], **QUIET)
     return page
 
 
@@ -135,7 +136,7 @@ def _connect_model(
         guarded(lambda name, is_chosen: transcribe_tab.refresh_model(store, name, is_chosen), "refresh_model"),
         [model, chosen],
         model,
-        **transcribe_tab.QUIET,
+        **QUIET,
     )
     page.load(
         guarded(
@@ -144,7 +145,7 @@ def _connect_model(
         ),
         [model, chosen],
         [model, chosen],
-        **transcribe_tab.QUIET,
+        **QUIET,
     )
 
 

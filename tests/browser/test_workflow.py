@@ -158,6 +158,7 @@ def test_three_runs_are_queued_and_reordered(open_page, app):
     for count in (1, 2, 3):
         start.click()
         wait_for(lambda count=count: len(app.store.all()) == count, f"{count} runs")
+        expect(page).to_have_url(re.compile(rf"[?&]run={app.store.all()[0].id}"))  # Start was disabled before that
         expect(start).to_be_enabled()
     third, second, first = app.store.all()
     live, choice = page.locator("#live"), page.locator("#live [data-part=runs]")

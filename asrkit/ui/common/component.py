@@ -26,6 +26,13 @@ Request = dict[str, Any]
 Reply = dict[str, Any]
 """JSON for the page's script."""
 
+QUIET: dict[str, Any] = {"show_progress": "hidden", "show_progress_on": [], "api_visibility": "private"}
+"""Options of listeners that finish so soon that a spinner would only flicker.
+
+With a component to show progress on, by default each output, Gradio would update all of them, spinner or not, whenever
+any listener begins or ends: the form alone has 78.
+"""
+
 
 def template(name: str) -> str:
     """Read a file of the page, such as `train/live_panel.html`, and fill in its texts (`strings`)."""

@@ -11,7 +11,7 @@ import gradio as gr
 
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import scripts
-from asrkit.ui.common.component import UI, server_functions, template
+from asrkit.ui.common.component import QUIET, UI, server_functions, template
 from asrkit.ui.export import section as export_section
 from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.events import guarded
@@ -47,7 +47,7 @@ def build(store: RunStore, export_api: ExportApi, can_share: bool = False) -> gr
         plotly_src=scripts.make_url(scripts.PLOTLY),
     )
     export = export_section.build(export_api, "train-export")
-    panel.input(guarded(offer_model, "offer_model"), None, export, show_progress="hidden", api_visibility="private")
+    panel.input(guarded(offer_model, "offer_model"), None, export, **QUIET)
     return panel
 
 

@@ -16,6 +16,7 @@ from asrkit.runs import launchers, lifecycle, queue
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form
+from asrkit.ui.common.component import QUIET
 from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
@@ -24,11 +25,8 @@ from asrkit.ui.train import live_panel
 from asrkit.ui.train.form_layout import build_form, render_note
 from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, REMEMBER, make_start, update_message
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
-"""Options of listeners that finish so soon that a spinner would only flicker."""
-
-
-IN_ORDER: dict[str, Any] = QUIET | {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "form"}
+SHORT: dict[str, Any] = QUIET | {"concurrency_limit": 8}
+IN_ORDER: dict[str, Any] = SHORT | {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "form"}
 """Options of listeners to the form: each change is sent, and answered in order ("always_last" sometimes left the answer
 to an earlier one)."""
 
@@ -59,10 +57,10 @@ def build(
     # Not confidential: with the default, a random key, a restarted app could not read the values in the browser.
     saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     preset, model, train = (layout.fields[name] for name in ("preset", "model", "train"))
-    preset.input(guarded(_fill_from_preset, "fill_from_preset"), preset, inputs, **QUIET)
+    preset.input(guarded(_fill_from_preset, "fill_from_preset"), preset, inputs, **SHORT)
     # The page is built for nobody; whose runs can be trained further depends on who opens it.
-    page.load(guarded(lambda: _list_choices(store), "list_choices"), None, [model, train], **QUIET)
-    page.load(guarded(_restore, "restore_form"), saved, inputs, **QUIET)
+    page.load(guarded(lambda: _list_choices(store), "list_choices"), None, [model, train], **SHORT)
+    page.load(guarded(_restore, "restore_form"), saved, inputs, **SHORT)
 
     def on_change(*values: Any) -> list[Any]:
         return _update_dependents(store, values, describe_estimate)
@@ -82,7 +80,7 @@ def build(
         run_inputs.append(layout.visibility)
     _connect_start(store, start_bar, panel, inputs, run_inputs)
     refresh = guarded(lambda: _refresh(store), "refresh_train_tab")
-    panel.change(refresh, None, [start_bar.waiting, model, train], **QUIET)
+    panel.change(refresh, None, [start_bar.waiting, model, train], **SHORT)
     return panel, inputs
 
 
@@ -127,7 +125,7 @@ def _connect_start(
     for button, decides in ((start, False), (decide, True)):
         started = guarded(make_start(store, decides), "start_training")
         outputs = [start, message, panel, decide, undecided, run_name]
-        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, js=REMEMBER, **QUIET)
+        clicked = button.click(started, [*inputs, undecided, *run_inputs], outputs, js=REMEMBER, **SHORT)
         clicked.then(None, None, [start, decide], js=ENABLE).then(None, None, None, js=REFOCUS)
 
 

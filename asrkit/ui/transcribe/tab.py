@@ -10,6 +10,7 @@ import gradio as gr
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
+from asrkit.ui.common.component import QUIET
 from asrkit.ui.common.served_files import ServedFiles
 from asrkit.ui.export import section as export_section
 from asrkit.ui.export.api import ExportApi
@@ -17,8 +18,6 @@ from asrkit.ui.security.events import guarded
 from asrkit.ui.transcribe.endpoint import add_transcribe_endpoint
 from asrkit.ui.transcribe.evaluate import make_evaluation_section
 from asrkit.ui.transcribe.recorder import make_recorder
-
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(store: RunStore, audio: ServedFiles, export_api: ExportApi) -> tuple[gr.Dropdown, gr.State, gr.HTML]:

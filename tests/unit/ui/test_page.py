@@ -36,6 +36,14 @@ def test_page_is_built_over_a_missing_runs_directory(store):
     assert not store.root.exists()
 
 
+def test_hidden_progress_updates_no_component(store):
+    """Or each listener's begin and end would update all outputs of all listeners, most of them in the form."""
+    listeners = app.build(store).get_config_file()["dependencies"]
+    hidden = [one for one in listeners if one["show_progress"] == "hidden" and one["outputs"]]
+    assert len(hidden) > 10
+    assert [one["api_name"] for one in hidden if one["show_progress_on"] != []] == []
+
+
 def test_port_in_use_is_reported_as_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr(startup, "exit_on_interrupt", lambda: None)
     program = runpy.run_path(str(PROJECT / "app.py"))
