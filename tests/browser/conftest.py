@@ -20,11 +20,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, expect, sync_playwright
 
 from asrkit import config
-from asrkit.runs import processes
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from tests.browser import fake_run
 from tests.support.ports import find_free_port
+from tests.support.runs import end_runs
 from tests.support.tokens import AUTHORIZATION, add_token
 from tests.support.waiting import wait_for
 
@@ -104,8 +104,8 @@ def session_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 def app(session_app: App) -> Iterator[App]:
     """The app, with no runs before and none left after."""
     yield session_app
+    end_runs(session_app.store)
     for run in session_app.store.all():
-        processes.kill_worker(run)
         session_app.store.delete(run)
 
 

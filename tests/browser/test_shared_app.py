@@ -12,10 +12,10 @@ from playwright.sync_api import expect
 
 from asrkit.config import TrainConfig
 from asrkit.data import access
-from asrkit.runs import processes
 from tests.support import oauth
 from tests.support.http_server import serve_http
 from tests.support.landlock import needs_landlock
+from tests.support.runs import end_runs
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def shared(session_app, tmp_path, monkeypatch):
     app = type(session_app)(tmp_path / "runs", options=["--public"])
     app.start()
     yield app
-    for run in app.store.all():
-        processes.kill_worker(run)
     app.kill()
+    end_runs(app.store)
 
 
 @pytest.fixture
@@ -43,9 +42,8 @@ def space(session_app, tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         app.start()
         yield app
-        for run in app.store.all():
-            processes.kill_worker(run)
         app.kill()
+        end_runs(app.store)
 
 
 def sign_in(page, app, user):

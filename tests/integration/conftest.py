@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import processes
 from asrkit.runs.store import RunStore
 from tests.support import tiny
+from tests.support.runs import end_runs
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,5 +43,4 @@ def settings(speech: Path, base: Path) -> Callable[..., TrainConfig]:
 def store(tmp_path: Path) -> Iterator[RunStore]:
     kept = RunStore(tmp_path / "runs")
     yield kept
-    for run in kept.all():
-        processes.kill_worker(run)
+    end_runs(kept)

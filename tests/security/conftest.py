@@ -12,13 +12,13 @@ import pytest
 
 from asrkit.data import access
 from asrkit.hub import credentials
-from asrkit.runs import processes
 from asrkit.runs.store import RunStore
 from asrkit.sandbox import REQUIRED_VARIABLE
 from asrkit.ui import app
 from asrkit.ui.security import paths, permissions, quotas
 from asrkit.ui.security.deployment import Deployment, make_deployment
 from tests.support.ports import find_free_port
+from tests.support.runs import end_runs
 
 TOKEN = "operator-token-of-the-security-tests"
 
@@ -73,6 +73,4 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         yield start
         for served in started:
             served.page.close()
-            for run in served.store.all():  # a test may have started some, and others wait behind them
-                processes.kill_worker(run)
-                served.store.delete(run)
+            end_runs(served.store)

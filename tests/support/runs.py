@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asrkit.config import TrainConfig
-from asrkit.runs import lifecycle, supervisor, view
+from asrkit.runs import lifecycle, processes, supervisor, view
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
 from tests.support import tiny
@@ -20,6 +20,16 @@ def train_undisturbed(folder: Path, speech: Path, base: Path, **changes) -> Run:
     run = supervisor.start(RunStore(folder), TrainConfig().replace(values), "undisturbed")
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     return run
+
+
+def end_runs(store: RunStore) -> None:
+    """Kill the workers of all runs; delete the queued runs before, each of which would start when another ends."""
+    with store.lock():
+        for run in store.all():
+            if lifecycle.get_status(run) == lifecycle.QUEUED:
+                store.delete(run)
+    for run in store.all():
+        processes.kill_worker(run)
 
 
 def wait_for_end(run: Run) -> str:

@@ -5,6 +5,8 @@ audio | text | hub -> config, files, jobs, errors.
 """
 
 import ast
+import functools
+import json
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -62,10 +64,15 @@ def room(module: str) -> str | None:
     return module.removeprefix("asrkit").lstrip(".").split(".")[0] or None
 
 
+@functools.cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imported(module: str) -> set[str]:
     """The project's modules that `module` imports anywhere in it, inside functions too."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(MODULES[module])):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +108,7 @@ def private_imports(module: str) -> set[str]:
     """The private names that a tab of the page, `asrkit.ui.<tab>`, takes from the modules of another tab."""
     taken: set[str] = set()
     aliases: dict[str, str] = {}
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parse(MODULES[module])
     tab = module.rpartition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asrkit.ui."):
@@ -131,7 +138,7 @@ def test_class_names_are_unique():
     """One name, one thing: a reader can search for a class."""
     modules: dict[str, list[str]] = {}
     for module, path in MODULES.items():
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        for node in parse(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 modules.setdefault(node.name, []).append(module)
     assert {name: places for name, places in modules.items() if len(places) > 1} == {}
@@ -144,25 +151,31 @@ def test_forbidden_import_inside_a_function_is_found(monkeypatch, tmp_path):
     assert not any(is_allowed("asrkit.ui.bad", other) for other in imported("asrkit.ui.bad"))
 
 
-@pytest.mark.parametrize(
-    "rooms",
-    [
-        ("cli", "__main__"),
-        ("config", "errors", "runs"),
-        ("audio", "text", "data", "decoding", "models", "audit"),
-        ("ui",),
-    ],
-    ids="+".join,
+LIGHT_ROOMS = (
+    ("config", "errors", "runs"),
+    ("audio", "text", "data", "decoding", "models", "audit"),
+    ("cli", "__main__"),
+    ("ui",),
 )
-def test_page_and_command_line_do_not_load_torch(rooms):
-    modules = [module for module in MODULES if room(module) in rooms]
-    if not modules:
-        pytest.skip(f"there is no asrkit/{rooms[0]} here")
+"""What loads no heavy library, in this order, in one process: a process for each would import most of it again."""
+
+
+@pytest.fixture(scope="module")
+def heavy_libraries() -> list[list[str]]:
+    """The heavy libraries in memory after the import of each of LIGHT_ROOMS."""
+    modules = [[module for module in MODULES if room(module) in rooms] for rooms in LIGHT_ROOMS]
+    assert all(modules)
     code = (
-        f"import importlib, sys\n"
-        f"for name in {modules!r}: importlib.import_module(name)\n"
-        f"print(*sorted({set(HEAVY)!r} & set(sys.modules)))"
+        f"import importlib, json, sys\n"
+        f"for modules in {modules!r}:\n"
+        f"    for name in modules: importlib.import_module(name)\n"
+        f"    print(json.dumps(sorted({set(HEAVY)!r} & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == []
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("rooms", LIGHT_ROOMS, ids="+".join)
+def test_page_and_command_line_do_not_load_torch(heavy_libraries, rooms):
+    assert heavy_libraries[LIGHT_ROOMS.index(rooms)] == []

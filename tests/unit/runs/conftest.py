@@ -8,6 +8,7 @@ import soundfile
 
 from asrkit.config import TrainConfig
 from asrkit.runs import processes
+from tests.support.runs import end_runs
 
 
 @pytest.fixture
@@ -36,8 +37,7 @@ def worker(monkeypatch, tmp_path, store):
     monkeypatch.setattr(processes, "_WORKER", "fake_worker")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
     yield
-    for run in store.all():
-        processes.kill_worker(run)
+    end_runs(store)
 
 
 @pytest.fixture

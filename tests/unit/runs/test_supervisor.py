@@ -20,6 +20,7 @@ from asrkit.runs.run import CANCEL, SCORE, STOP
 from asrkit.runs.store import RunStore
 from asrkit.ui.common.run_list import RunList
 from asrkit.ui.train.api import TrainApi
+from tests.support.runs import end_runs
 from tests.support.waiting import wait_for
 
 NOW = 1_763_766_000.0
@@ -415,6 +416,14 @@ def test_two_apps_start_the_next_run_once(store, config, worker):
     with concurrent.futures.ThreadPoolExecutor(8) as apps:
         started = [run.id for runs in apps.map(lambda _: queue.start_ready_runs(store), range(16)) for run in runs]
     assert started == ["next"]
+
+
+def test_tests_leave_no_run_that_goes_on(store, config, worker):
+    busy = supervisor.start(store, config, "busy")
+    supervisor.start(store, config, "next")
+    end_runs(store)
+    assert queue.start_ready_runs(store) == [] and [run.id for run in store.all()] == ["busy"]
+    assert not processes.is_alive(busy.process())
 
 
 def test_run_that_cannot_start_fails_and_the_next_one_starts(store, config, worker, monkeypatch):
