@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -174,7 +175,7 @@ def open_onnx(folder: Path, run: Run) -> Iterator[Recognize]:
     yield lambda wave: transcriber.transcribe(Waveform(wave)).text
 
 
-def _open_transformers(folder: Path, decode: Callable[[object, torch.Tensor], str]) -> Recognize:
+def _open_transformers(folder: Path, decode: Callable[[Any, torch.Tensor], str]) -> Recognize:
     processor, model = AutoProcessor.from_pretrained(folder), AutoModelForCTC.from_pretrained(folder).eval()
 
     def recognize(wave: np.ndarray) -> str:

@@ -21,6 +21,7 @@ from asrkit import config as configs
 from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.models import resolution
 from asrkit.runs import events, preparation
+from asrkit.runs.prepared_data import PreparedData
 from asrkit.runs.store import RunStore
 from asrkit.training import model as loading
 from asrkit.training.arguments import resolve_precision
@@ -57,7 +58,7 @@ def main() -> None:
     print(f"ours {reached:.1f}, limit {possible:.1f} audio seconds a second: {reached / possible:.2f} of the limit")
 
 
-def ours(store: RunStore, config: configs.TrainConfig, data: preparation.PreparedData) -> float:
+def ours(store: RunStore, config: configs.TrainConfig, data: PreparedData) -> float:
     """Unpadded seconds of audio a second, from the first steps on, evaluation and saving not counted."""
     run = store.create(config)
     processor, model = loading.load(
@@ -73,7 +74,7 @@ def ours(store: RunStore, config: configs.TrainConfig, data: preparation.Prepare
     return audio_s / (train_events[-1].time - train_events[WARM].time)
 
 
-def limit(store: RunStore, config: configs.TrainConfig, data: preparation.PreparedData) -> float:
+def limit(store: RunStore, config: configs.TrainConfig, data: PreparedData) -> float:
     """The same for bare steps on packed audio."""
     _, model = loading.load(str(resolution.fetch(config.model, store)), config, [row.text for row in data.train])
     samples = np.concatenate(

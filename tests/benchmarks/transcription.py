@@ -26,6 +26,7 @@ import time
 import types
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -224,12 +225,13 @@ def compare_precisions(
 
     print(f"{name}: in use is {transcriber.engine.dtype}")
     seconds, whole = sum(wave.duration_s for wave in waves), transcriber.engine.model.float()
-    models = {
+    models: dict[str, tuple[Any, torch.dtype]] = {
         "float32": (whole, torch.float32),
         "bfloat16": (copy.deepcopy(whole).bfloat16(), torch.bfloat16),
         "int8": (torch.ao.quantization.quantize_dynamic(whole, {torch.nn.Linear}, torch.qint8), torch.float32),
     }
-    alone, together, results = dict.fromkeys(models, np.inf), dict.fromkeys(models, np.inf), {}
+    alone, together = dict.fromkeys(models, np.inf), dict.fromkeys(models, np.inf)
+    results: dict[str, list[Any]] = {}
     for _ in range(ROUNDS):  # alternately, as the load of the machine varies
         for kind, (transcriber.engine.model, transcriber.engine.dtype) in models.items():
             alone[kind] = min(alone[kind], measure(lambda: [transcriber.transcribe(wave) for wave in waves], 1)[0])
