@@ -11,17 +11,13 @@ import base64
 import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.http_server import serve_http
-
-CHUNK_BYTES = 1 << 16
+from tests.support.hub_responses import HttpError, JobsHandler
 
 
 class Hub:
@@ -70,7 +66,7 @@ class Hub:
             files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
             if revision in (branch, hash_files(files)):
                 return files
-        raise _HttpError(404, "RevisionNotFound")
+        raise HttpError(404, "RevisionNotFound")
 
 
 def hash_files(files: dict[str, Path]) -> str:
@@ -93,17 +89,7 @@ def serve(root: Path) -> Iterator[Hub]:
         yield hub
 
 
-class _HttpError(Exception):
-    """Status and error code of an error response."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    hub: Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: Any) -> None:
-        """Print nothing: `Hub.requests` has the requests."""
-
+class _Handler(JobsHandler):
     def do_HEAD(self) -> None:
         self._respond()
 
@@ -127,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 kind = parts.pop(0) if parts[0] in ("models", "datasets") else "models"
                 self._serve_file(kind, parts)
-        except _HttpError as error:
+        except HttpError as error:
             self._send_error(*error.args)
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # the client was killed during a download
@@ -136,20 +122,20 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the repository's name. A missing one is 401, as on the Hub."""
         name = "/".join(parts[:2])
         if kind not in ("models", "datasets", "spaces") or not (self.hub.root / kind / name).is_dir():
-            raise _HttpError(401, "RepoNotFound")
+            raise HttpError(401, "RepoNotFound")
         if name in self.hub.broken:
-            raise _HttpError(503, "")
+            raise HttpError(503, "")
         return name
 
     def _check_access(self, name: str) -> None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if name in self.hub.gated and token not in self.hub.tokens:
-            raise _HttpError(403 if token else 401, "GatedRepo")
+            raise HttpError(403 if token else 401, "GatedRepo")
 
     def _serve_api(self, kind: str, parts: list[str], body: bytes) -> None:
         if kind == "whoami-v2":
             if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-                raise _HttpError(401, "")
+                raise HttpError(401, "")
             self._send_json({"type": "user", **self.hub.user})
             return
         if kind == "jobs":
@@ -192,71 +178,13 @@ class _Handler(BaseHTTPRequestHandler):
                 }
             )
         else:
-            raise _HttpError(404, "EntryNotFound")
-
-    def _serve_jobs(self, parts: list[str], body: bytes) -> None:
-        """Answer as the API of Jobs does: hardware, and the start, the state and the cancelling of a job."""
-        if parts == ["hardware"]:
-            gpu = {"type": "gpu", "model": "T4", "quantity": "1", "vram": "16 GB", "manufacturer": "Nvidia"}
-            machine = {"name": "t4-small", "prettyName": "Nvidia T4 - small", "cpu": "4 vCPU", "ram": "15 GB"}
-            price = {"unitCostMicroUSD": 6667, "unitCostUSD": 0.006667, "unitLabel": "minute"}
-            self._send_json([{**machine, "accelerator": gpu, **price}])
-            return
-        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-            raise _HttpError(401, "")
-        if len(parts) == 1:
-            job_id = f"job{len(self.hub.jobs) + 1}"
-            owner = {"id": "0", "name": parts[0], "type": "user"}
-            self.hub.jobs[job_id] = {
-                "id": job_id,
-                "owner": owner,
-                "status": {"stage": "SCHEDULING", "message": None},
-                **json.loads(body),
-            }
-        elif parts[1] not in self.hub.jobs:
-            raise _HttpError(404, "")
-        elif parts[2:] == ["cancel"]:
-            self.hub.jobs[parts[1]]["status"] = {"stage": "CANCELED", "message": None}
-        job = self.hub.jobs[job_id if len(parts) == 1 else parts[1]]
-        self._send_json({name: value for name, value in job.items() if name != "secrets"})
-
-    def _serve_bucket(self, parts: list[str], body: bytes) -> None:
-        """Answer as the API of buckets does: a token for uploads, the files of a folder, and a batch of changes."""
-        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-            raise _HttpError(401, "")
-        name = "/".join(parts[:2])
-        if name not in self.hub.buckets:
-            raise _HttpError(404, "RepoNotFound")
-        files = self.hub.buckets[name]
-        match parts[2:]:
-            case ["xet-write-token"]:
-                self._send_json({"casUrl": self.hub.url, "accessToken": "any", "exp": 1 << 32})
-            case ["tree", *prefix]:
-                self._send_json([file for path, file in files.items() if path.startswith("/".join(prefix))])
-            case ["batch"]:
-                for change in map(json.loads, body.splitlines()):
-                    stamp = datetime.fromtimestamp(change["mtime"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                    file = {"type": "file", "path": change["path"], "xetHash": change["xetHash"], "mtime": stamp}
-                    files[change["path"]] = {**file, "size": 0}
-                self._send_json({"success": True, "failed": []})
-            case _:
-                raise _HttpError(404, "EntryNotFound")
-
-    def _take_content(self, parts: list[str]) -> None:
-        """Answer as the store of large files does to its client, without keeping anything."""
-        match parts:
-            case ["v1", "xorbs", *_]:
-                self._send_json({"was_inserted": True})
-            case ["v1", "shards"]:
-                self._send_json({"result": 1})
-            case _:
-                raise _HttpError(404, "EntryNotFound")
+            raise HttpError(404, "EntryNotFound")
 
     def _tree(self, files: dict[str, Path], folder: str) -> list[dict[str, Any]]:
         prefix = f"{folder}/" if folder else ""
         below = [path for path in files if path.startswith(prefix)]
         if folder and not below:
-            raise _HttpError(404, "EntryNotFound")
+            raise HttpError(404, "EntryNotFound")
         if parse_qs(urlsplit(self.path).query).get("recursive", ["false"])[0].lower() not in ("true", "1"):
             children = {prefix + path.removeprefix(prefix).split("/")[0] for path in below}
             return [entry for path in sorted(children) for entry in self._entry(files, path)]
@@ -276,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Make a repository, validate a card or commit files; files of any size come with the commit."""
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if token not in self.hub.tokens:
-            raise _HttpError(401, "")
+            raise HttpError(401, "")
         if parts[0] == "repos":
             wanted = json.loads(body)
             name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
@@ -311,12 +239,12 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._repository(kind, parts)
         self._check_access(name)
         if parts[2:3] != ["resolve"]:
-            raise _HttpError(404, "EntryNotFound")
+            raise HttpError(404, "EntryNotFound")
         files = self.hub.files(kind, name, parts[3])
         file = files.get("/".join(parts[4:]))
         commit = {"X-Repo-Commit": hash_files(files)}
         if file is None:
-            raise _HttpError(404, "EntryNotFound", commit)
+            raise HttpError(404, "EntryNotFound", commit)
         content = file.read_bytes()
         first, status = 0, 200
         requested = self.headers.get("Range", "")
@@ -340,34 +268,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             self._send(content)
-
-    def _send(self, content: bytes) -> None:
-        for start in range(0, len(content), CHUNK_BYTES):
-            chunk = content[start : start + CHUNK_BYTES]
-            self.wfile.write(chunk)
-            if self.hub.bytes_per_second:
-                time.sleep(len(chunk) / self.hub.bytes_per_second)
-
-    def _send_json(self, value: Any, status: int = 200) -> None:
-        content = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _send_error(self, status: int, code: str, headers: dict[str, str] | None = None) -> None:
-        messages = {"RepoNotFound": "Repository not found", "GatedRepo": "Access to this repository is restricted"}
-        content = json.dumps({"error": messages.get(code, code or "Service unavailable")}).encode()
-        self.send_response(status)
-        for header, value in {
-            **({"X-Error-Code": code} if code else {}),
-            **(headers or {}),
-            "X-Error-Message": messages.get(code, code),
-            "Content-Type": "application/json",
-            "Content-Length": str(len(content)),
-        }.items():
-            self.send_header(header, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)

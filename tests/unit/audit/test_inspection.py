@@ -1,6 +1,9 @@
 """The complete audit: each kind of finding in faulty data, and none in good data."""
 
+import copy
 import functools
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +39,14 @@ class Data:
         for number in range(40):
             self.add(" ".join(self.rng.choice(WORDS, 4)), f"speaker {number % 4}")
 
+    def copy_to(self, folder):
+        """Copy the clips, and what is known of them, to a folder that a test may change."""
+        shutil.copytree(self.folder, folder)
+        copied = copy.deepcopy(self)
+        copied.folder = folder
+        copied.rows = [replace(row, audio=str(folder / os.path.basename(row.audio))) for row in self.rows]
+        return copied
+
     def add(self, text, speaker=None, samples=None, rate=RATE, split="rows"):
         rows = getattr(self, split)
         path = self.folder / f"{split}-{len(rows)}.wav"
@@ -52,9 +63,14 @@ class Data:
         return {finding.code: finding for finding in result.audit.findings if finding.code != "little-data"}
 
 
+@pytest.fixture(scope="module")
+def good_data(tmp_path_factory):
+    return Data(tmp_path_factory.mktemp("good"))
+
+
 @pytest.fixture
-def data(tmp_path):
-    return Data(tmp_path)
+def data(good_data, tmp_path):
+    return good_data.copy_to(tmp_path / "data")
 
 
 def test_good_data_has_no_findings(data):
