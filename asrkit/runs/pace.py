@@ -22,7 +22,9 @@ from asrkit.runs.events import Event
 
 VARIABLE, FILE = "ASRKIT_PACE", "pace.json"
 """Environment variable with another path than that of the file in the cache."""
-MAX_KEPT = 40
+MAX_KEPT, NUM_RECENT = 40, 3
+"""Paces that are kept of a machine, and of such a model on it. Other programs may have slowed a run down, so the
+fastest of the last runs counts."""
 MAX_RATIO = 100.0
 """Largest ratio of the sizes of two models at which the speed of one predicts that of the other."""
 SAME_SIZE = 0.1
@@ -96,19 +98,23 @@ def measure(history: Iterable[Event], freeze: str) -> Pace | None:
 
 
 def remember(pace: Pace, device: str) -> None:
-    """Keep a pace of this machine for later forecasts, in place of an earlier one of such a model."""
+    """Keep a pace of this machine for later forecasts, in place of older ones of such a model and of calibrations."""
     machine, by_machine = name_machine(device), _read()
-    kept = [old for old in _iter_paces(by_machine, machine) if not old.matches(pace.parameters, pace.freeze)]
+    known = list(_iter_paces(by_machine, machine))
+    same = [old for old in known if old.matches(pace.parameters, pace.freeze)]
+    others = [old for old in known if old not in same]
+    recent = [old for old in same if old.is_calibration == pace.is_calibration][1 - NUM_RECENT :]
     _path().parent.mkdir(parents=True, exist_ok=True)
-    write_json(_path(), {**by_machine, machine: [asdict(each) for each in [*kept, pace][-MAX_KEPT:]]})
+    write_json(_path(), {**by_machine, machine: [asdict(each) for each in [*others, *recent, pace][-MAX_KEPT:]]})
 
 
 def recall(device: str, parameters: int, freeze: str) -> Pace | None:
-    """Return the pace of such a model on this machine, else that of the model of the nearest size.
+    """Return the pace of such a model on this machine, the fastest of its last runs, else that of the nearest size.
 
     None if nothing is known, or only models so much smaller or larger that they tell nothing.
     """
-    return find_nearest(_iter_paces(_read(), name_machine(device)), parameters, freeze)
+    paces = sorted(_iter_paces(_read(), name_machine(device)), key=lambda pace: -pace.train_speed)
+    return find_nearest(paces, parameters, freeze)
 
 
 def find_nearest(paces: Iterable[Pace], parameters: int, freeze: str) -> Pace | None:
