@@ -41,6 +41,15 @@ class SystemLoad:
     gpus: list[Gpu] = field(default_factory=list)
 
 
+BUSY_SHARE = 0.8
+"""Of all cores: where so many have had work for a minute, a run gets less than it was measured with."""
+
+
+def is_busy() -> bool:
+    """Whether work has kept most cores of this machine busy for the last minute."""
+    return psutil.getloadavg()[0] > BUSY_SHARE * (psutil.cpu_count() or 1)
+
+
 class SystemMonitor:
     """The latest measured load. A GPU's driver may take seconds to answer, so a thread in the background measures."""
 

@@ -31,6 +31,7 @@ from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import run_settings
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
+from asrkit.ui.train.slowdown import describe_slowdown
 from asrkit.ui.train.start import start_admitted
 from asrkit.units import format_size
 
@@ -102,7 +103,7 @@ class TrainApi:
                     visibility = ownership.read_ownership(follower.run).visibility
                     reply["visibility"] = strings.text(f"train.visibility.{visibility}")
                     reply["can"] += [name for name, becomes in SHARE_ACTIONS.items() if becomes != visibility]
-                reply["machine"] = self._describe_machine(follower.run, reply["status"])
+                reply["machine"] = self._describe_machine(follower.run, follower.view, reply["status"])
             except RunError as error:
                 reply["notice"] = str(error)
         base_ms = LIVE_MS if run_id and not reply.get("ended", True) else ENDED_MS
@@ -130,7 +131,7 @@ class TrainApi:
             notice = strings.text("queue.not_started", error=error)
         return rows, queued, notice
 
-    def _describe_machine(self, run: Run, status: str) -> str:
+    def _describe_machine(self, run: Run, view: RunView, status: str) -> str:
         """Describe the load of the machine while the run is under way, and the disk space that the run takes."""
         measured_s, size_bytes = self._disk_usage.get(run.id, (float("-inf"), 0))
         if time.monotonic() - measured_s > DISK_INTERVAL_S:
@@ -139,7 +140,8 @@ class TrainApi:
         is_active, launcher = status in lifecycle.ACTIVE, launchers.of_run(run)
         job = launcher.status(run).text if is_active else ""  # of a job, this machine's load says nothing
         load = self.system.load() if is_active and not job else None
-        parts = [job, launcher.cost(run), status_text.format_machine(load, size_bytes, free_bytes(run.path))]
+        slow = describe_slowdown(run, view) if is_active and not job else ""
+        parts = [slow, job, launcher.cost(run), status_text.format_machine(load, size_bytes, free_bytes(run.path))]
         return " · ".join(filter(None, parts))
 
     def perform_action(self, request: Request) -> Reply:

@@ -7,6 +7,7 @@ import re
 import threading
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -304,6 +305,14 @@ def record_clips(store, num_clips, seconds=1):
     for number in range(num_clips):
         recorded.add(Waveform(0.3 * np.sin(np.arange(seconds * RATE) / 9).astype(np.float32)), f"clip {number}")
     return str(recorded.folder)
+
+
+def test_forecast_says_that_the_machine_is_busy(data_api, monkeypatch):
+    num_cores = psutil.cpu_count()
+    for load, is_busy in ((0.2 * num_cores, False), (2.0 * num_cores, True)):
+        monkeypatch.setattr(psutil, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        text = data_api.describe_estimate(form.DEFAULTS)
+        assert text.endswith("This machine is busy now: it may take longer.") == is_busy
 
 
 def test_estimate_of_several_datasets_adds_their_clips(data_api, store, folder):

@@ -6,13 +6,14 @@ import socket
 import threading
 import time
 import weakref
+from dataclasses import replace
 
 import pytest
 
 from asrkit import config
 from asrkit.errors import RunError
 from asrkit.files import write_json
-from asrkit.runs import processes, queue
+from asrkit.runs import pace, processes, queue
 from asrkit.runs.description import make_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.run import CANCEL, EVALUATE, SAVE, STOP
@@ -577,3 +578,34 @@ def test_cancelled_run_is_called_so(store, run):
     run.set_flag(CANCEL)
     reply = poll(store, run)
     assert (reply["status"], reply["status_word"], reply["announcement"]) == ("stopped", "Cancelled", "Cancelled")
+
+
+def play_speeds(run, *speeds):
+    add_event(run, "started", 0, total_steps=20, parameters=3_000_000, device="cpu")
+    for step, speed in enumerate(speeds, 1):
+        add_event(run, "train", step, loss=1.0, audio_seconds_per_second=speed)
+
+
+def remember_speed(speed, **changes):
+    earlier = pace.Pace(5.0, speed, None, 3_000_000, config.load_preset("demo").config.freeze)
+    pace.remember(replace(earlier, **changes), "cpu")
+
+
+@pytest.fixture
+def no_pace(tmp_path, monkeypatch):
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
+
+
+def test_run_that_is_much_slower_than_earlier_ones_says_so(store, run, no_pace):
+    remember_speed(40.0)
+    play_speeds(run, 1.0, 10.0, 10.0, 10.0)
+    assert "speed of earlier runs" not in poll(store, run)["machine"], "there are too few points"
+    add_event(run, "train", 5, loss=1.0, audio_seconds_per_second=10.0)
+    assert poll(store, run)["machine"].startswith("25 % of the speed of earlier runs")
+
+
+@pytest.mark.parametrize("earlier", [{"train_speed": 15.0}, {"parameters": 300_000_000}])
+def test_run_is_compared_with_earlier_runs_of_such_a_model_only(store, run, no_pace, earlier):
+    remember_speed(40.0, **earlier)
+    play_speeds(run, *[10.0] * 6)
+    assert "speed of earlier runs" not in poll(store, run)["machine"]
