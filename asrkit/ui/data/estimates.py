@@ -52,7 +52,10 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
         eval_s = sum(max(0.0, seconds) for lengths in parts for seconds in lengths.evaluate or ())
     else:
         num_held_out = config.eval_count or round(config.eval_share * len(clips))
-        eval_s, clips = sum(seconds for seconds, _ in clips[:num_held_out]), clips[num_held_out:]
+        # Spread over the datasets, as those are that are held out by chance.
+        held_out = {index * len(clips) // num_held_out for index in range(num_held_out)}
+        eval_s = sum(clips[index][0] for index in held_out)
+        clips = [clip for index, clip in enumerate(clips) if index not in held_out]
     train, sentences = [seconds for seconds, _ in clips], []
     if weights := parse_weights(config.mix, config.train):
         mix = Mix(np.array(train), [name for _, name in clips], weights)
