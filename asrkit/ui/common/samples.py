@@ -6,6 +6,7 @@ from html import escape
 from itertools import islice
 from typing import Any
 
+from asrkit.data.dataset_names import strip_paths
 from asrkit.runs.events import Event
 from asrkit.text import metrics
 from asrkit.text.scripts import tokenize_with_joins
@@ -16,7 +17,10 @@ MAX_SAMPLES = 20
 
 
 def format_caption(event: Event) -> str:
-    """Format `Step 120 · 100 clips · WER 3.1 % (95 % interval 1.2 to 5.4) · CER 1.0 %`, as plain text."""
+    """Format `Step 120 · 100 clips · WER 3.1 % (95 % interval 1.2 to 5.4) · CER 1.0 %`, as plain text.
+
+    Of several datasets, the WER of each follows.
+    """
     data = event.data
     parts, interval = [strings.text("samples.step", step=event.step or 0)], ""
     if clips := status_text.format_clips(event):
@@ -31,6 +35,12 @@ def format_caption(event: Event) -> str:
     ]
     if data.get("greedy_wer") is not None:
         parts.append(strings.text("samples.greedy", metric=status_text.format_metric("wer", data["greedy_wer"])))
+    parts += [
+        strings.text(
+            "samples.of_dataset", dataset=strip_paths(name), metric=status_text.format_metric("wer", rates["wer"])
+        )
+        for name, rates in data.get("datasets", {}).items()
+    ]
     return " · ".join(parts)
 
 

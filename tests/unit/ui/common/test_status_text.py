@@ -42,3 +42,6 @@ def test_quotes_in_a_reference_are_escaped():
 def test_evaluation_without_samples_has_a_notice():
     assert "has no sample clips" in samples.render_samples(Event("eval", 0.0, 1))
     assert samples.format_caption(Event("eval", 0.0, 4, data={"wer": None, "cer": 0.5})) == "Step 4 · CER 50.0 %"
+    mixed = {"wer": 0.3, "datasets": {"/data/mine/village": {"wer": 0.2}, "hub:org/name": {"wer": 0.4}}}
+    caption = samples.format_caption(Event("eval", 0.0, 4, data=mixed))
+    assert caption == "Step 4 · WER 30.0 % · village: WER 20.0 % · hub:org/name: WER 40.0 %"
