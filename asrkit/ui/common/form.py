@@ -169,14 +169,6 @@ def load_values(preset: str) -> list[Any]:
     return [values[name] for name in NAMES]
 
 
-def make_updates(preset: str, values: Sequence[Any]) -> list[Any]:
-    """Return the updates of the fields, with the summary of the preset beside its name."""
-    return [
-        gr.update(value=preset, info=strings.text(f"preset.{preset}.summary")) if name == "preset" else value
-        for name, value in zip(NAMES, values, strict=True)
-    ]
-
-
 def make_command(config: TrainConfig, store: RunStore) -> str:
     """Return the command that starts the same run: the preset, and the settings that differ from it."""
     preset = config.preset or DEFAULTS.preset

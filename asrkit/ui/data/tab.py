@@ -6,7 +6,6 @@ from typing import Any
 
 import gradio as gr
 
-from asrkit import config as configs
 from asrkit.config import FIELDS
 from asrkit.runs.store import RunStore
 from asrkit.text.base_normalisers import NORMALISERS
@@ -88,9 +87,7 @@ def build(store: RunStore, api: DataApi, audio: ServedFiles) -> gr.HTML:
 
 def fill_form(settings: dict[str, Any]) -> list[Any]:
     """Return updates of the form of Train with the settings that were chosen here; other fields stay as they are."""
-    values = [
+    return [
         settings[name] if name in settings and form.is_valid_choice(name, settings[name]) else gr.skip()
         for name in form.NAMES
     ]
-    preset = settings.get("preset")
-    return form.make_updates(preset, values) if preset in configs.list_presets() else values

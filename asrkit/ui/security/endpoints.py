@@ -125,6 +125,7 @@ EVENTS: Mapping[str, Action] = {
     "restore_form": _VIEW,
     "list_choices": _VIEW,
     "update_forecast": _VIEW,
+    "describe_preset": _VIEW,
     "fill_from_preset": _VIEW,
     "update_dependents": _VIEW,
     "start_training": Action.START_RUN,

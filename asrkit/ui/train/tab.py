@@ -58,6 +58,7 @@ def build(
     saved = gr.BrowserState({}, storage_key="asrkit-form", secret="asrkit")
     preset, model, train = (layout.fields[name] for name in ("preset", "model", "train"))
     preset.input(guarded(_fill_from_preset, "fill_from_preset"), preset, inputs, **SHORT)
+    preset.change(guarded(_describe_preset, "describe_preset"), preset, preset, **SHORT)
     # The page is built for nobody; whose runs can be trained further depends on who opens it.
     page.load(guarded(lambda: _list_choices(store), "list_choices"), None, [model, train], **SHORT)
     page.load(guarded(_restore, "restore_form"), saved, inputs, **SHORT)
@@ -149,7 +150,9 @@ def load_run_settings(store: RunStore, run_id: str) -> list[Any]:
         config = store.get(run_id).config()
     except AsrkitError:
         return [gr.skip()] * len(form.NAMES)
-    return form.make_updates(config.preset or form.DEFAULTS.preset, [getattr(config, name) for name in form.NAMES])
+    return [
+        (config.preset or form.DEFAULTS.preset) if name == "preset" else getattr(config, name) for name in form.NAMES
+    ]
 
 
 def _name_values(values: tuple[Any, ...]) -> dict[str, Any]:
@@ -162,21 +165,28 @@ def _restore(saved: Any) -> list[Any]:
     known = saved if isinstance(saved, dict) else {}
     if not known or known.get("preset") not in configs.list_presets():
         return [gr.skip()] * len(form.NAMES)
-    return form.make_updates(
-        known["preset"],
-        [
-            # A yes holds for the data it was given for.
-            known[name]
-            if name in known and name != "accept_assumptions" and form.is_valid_choice(name, known[name])
-            else gr.skip()
-            for name in form.NAMES
-        ],
-    )
+    return [
+        # A yes holds for the data it was given for.
+        known[name]
+        if name in known and name != "accept_assumptions" and form.is_valid_choice(name, known[name])
+        else gr.skip()
+        for name in form.NAMES
+    ]
 
 
 def _fill_from_preset(preset: str) -> list[Any]:
     """Return the updates that show a preset."""
-    return form.make_updates(preset, form.load_values(preset))
+    return [
+        preset if name == "preset" else value for name, value in zip(form.NAMES, form.load_values(preset), strict=True)
+    ]
+
+
+def _describe_preset(preset: str) -> Any:
+    """Return the update that shows the summary of the chosen preset.
+
+    Together with the update of its value, Gradio sometimes showed the new preset and went on sending the one before.
+    """
+    return gr.update(info=strings.text(f"preset.{preset}.summary")) if preset in configs.list_presets() else gr.skip()
 
 
 def _update_dependents(
