@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -14,9 +13,8 @@ from asrkit.audit import selection
 from asrkit.cli import options as shared
 from asrkit.languages import guess_language
 from asrkit.models import resolution
-from asrkit.runs import model_choices, preparation
+from asrkit.runs import model_choices
 from asrkit.runs.advice import Advice, advise, find_machine
-from asrkit.runs.prepared_data import FOLDER
 from asrkit.units import format_count
 
 if TYPE_CHECKING:
@@ -55,15 +53,15 @@ def add_command(commands: shared.Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from asrkit.audit import inspection, measurement_cache
     from asrkit.data import confined
+    from asrkit.runs import dataset_audit
 
     store = shared.open_store(options)
     defaults = {"preset": "", "train": options.data, "max_duration_s": 30}
     normaliser = {"normaliser": options.normaliser} if options.normaliser else {}
     changes = shared.spell_numbers_of_language(shared.parse_changes(options.changes))
     config = configs.TrainConfig().replace(defaults | normaliser | changes)
-    limits = preparation.make_limits(config, _fetch_model(options.model, config, store))
+    limits = dataset_audit.make_limits(config, _fetch_model(options.model, config, store))
     source = confined.load(
         options.data,
         text_column=config.text_column or None,
@@ -77,16 +75,9 @@ def run(options: argparse.Namespace) -> int:
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(options.model or model_choices.find_default_model(store), store)
-    with measurement_cache.open_cache(store.root / FOLDER, len(source.utterances)) as cache:
-        result = inspection.inspect(
-            source,
-            limits,
-            score=score,
-            hold_out=functools.partial(preparation.split_indices, config),
-            cache=cache,
-            on_sample=_print_sample,
-            on_progress=shared.make_counter(),
-        )
+    result = dataset_audit.inspect_dataset(
+        source, limits, config, store, score, on_sample=_print_sample, on_progress=shared.make_counter()
+    )
     language = config.language or guess_language(clip.text for clip in result.clips)
     advised = advise(result.audit.hours, language, find_machine())
     path = selection.write(store.data_dir, options.data, result, options.leave_out) if options.leave_out else None

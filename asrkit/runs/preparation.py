@@ -9,21 +9,22 @@ import os
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from asrkit.audit import leaks, measurement_cache, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
 from asrkit.audit.findings import Finding, derive_verdict
 from asrkit.audit.writing import ClipText, FormatExample
 from asrkit.config import TrainConfig
-from asrkit.data import confined, dataset_names, mix, sampling, sources, splitting, terms
+from asrkit.data import confined, dataset_names, mix, sampling, sources, terms
 from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
-from asrkit.models import compatibility, frames, resolution, vocabularies
+from asrkit.models import compatibility, resolution, vocabularies
 from asrkit.runs.audit_record import read_audit
+from asrkit.runs.dataset_audit import make_limits, split_indices
 from asrkit.runs.decisions import check_decisions
 from asrkit.runs.prepared_data import FOLDER, PreparedData
 from asrkit.runs.store import RunStore
@@ -119,14 +120,8 @@ def prepare_data(
         train, held_out = _split_usable(train, config, fingerprints)
     found = _find_leaks(train, held_out, config, fingerprints, is_own_split=source.eval is None)
     found += _find_new_characters(train, held_out, config, limits.known)
-    for split, purpose in ((train, "train"), (held_out, "evaluate")):
-        if not split:
-            raise DataError(
-                f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
-            )
+    _check_splits(train, held_out, config)
     folders = frozenset(map(os.path.dirname, Column("audio", source.utterances)))
-    if weights := mix.parse_weights(config.mix, config.train):
-        mix.Mix.of(train, weights, config.seed)  # raises where a dataset has no clip
     return PreparedData(
         train,
         held_out,
@@ -135,6 +130,17 @@ def prepare_data(
         folders,
         _collect_terms(folders, config, store),
     )
+
+
+def _check_splits(train: list[Utterance], held_out: list[Utterance], config: TrainConfig) -> None:
+    """Raise DataError where a split, or a dataset that is weighted against others, has no clip."""
+    for split, purpose in ((train, "train"), (held_out, "evaluate")):
+        if not split:
+            raise DataError(
+                f"{config.train}: no clip is left to {purpose} on; add data or change the clip length limits."
+            )
+    if weights := mix.parse_weights(config.mix, config.train):
+        mix.Mix.of(train, weights, config.seed)
 
 
 def _collect_terms(folders: Iterable[str], config: TrainConfig, store: RunStore) -> list[dict[str, Any]]:
@@ -168,24 +174,6 @@ def _split_usable(
         [fingerprints[_part_key(row)] for row in rows],
     )
     return [rows[index] for index in train], [rows[index] for index in held_out]
-
-
-def split_indices(
-    config: TrainConfig,
-    speakers: Sequence[str | None],
-    texts: Sequence[str],
-    fingerprints: Sequence[Hashable | None],
-) -> splitting.SplitIndices:
-    """Split data without an evaluation split as a run of `config` does. Texts are normalised already."""
-    return splitting.split_indices(
-        speakers,
-        texts,
-        eval_share=config.eval_share,
-        count=config.eval_count,
-        seed=config.seed,
-        by=cast(splitting.SplitBy, config.split_by),
-        audio_fingerprints=fingerprints,
-    )
 
 
 def _find_leaks(
@@ -233,32 +221,6 @@ def _find_new_characters(
             GraphemeSplitter(choose_graphemes(config.graphemes, [row.text for row in rows], config.text_rules)).split,
         )
     )
-
-
-def make_limits(config: TrainConfig, model: Path | None) -> Limits:
-    """Return the limits that the clips of a run are audited against.
-
-    model: the base model's directory; None where it is not on this machine. ModelError for a damaged checkpoint.
-    """
-    known = vocabularies.known_characters(model, config.adapter_language) if model else None
-    limits = Limits(
-        config.text_rules,
-        known if config.vocabulary == "keep" else None,
-        known if config.vocabulary == "auto" else None,
-        min_duration_s=config.min_duration_s,
-        max_duration_s=config.max_duration_s,
-        language=config.language,
-    )
-    if model is None:
-        return limits
-    geometry = frames.read(model, add_adapter=config.add_adapter)
-    speller = vocabularies.read_speller(model, config.adapter_language) if config.vocabulary != "fresh" else None
-    limits = replace(limits, count_frames=geometry.num_frames_in, frame_ms=geometry.frame_ms)
-    if speller is not None and speller.pieces is not None:
-        return replace(limits, spell=speller.encode_all, unit="pieces")
-    graphemes = choose_graphemes(config.graphemes, [], config.text_rules)
-    graphemes += [text for text in (speller.texts.values() if speller else ()) if len(text) > 1]
-    return replace(limits, spell=GraphemeSplitter(graphemes).split, unit="letters") if graphemes else limits
 
 
 def _audit_rows(

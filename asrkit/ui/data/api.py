@@ -25,7 +25,7 @@ from asrkit.errors import ColumnError, DataError, QuotaError
 from asrkit.jobs import Job, JobRegistry
 from asrkit.languages import guess_language
 from asrkit.models import resolution
-from asrkit.runs import model_choices, preparation
+from asrkit.runs import dataset_audit, model_choices
 from asrkit.runs.advice import Advice, advise, find_machine
 from asrkit.runs.store import RunStore
 from asrkit.text.normalisers import normalise
@@ -278,7 +278,7 @@ class DataApi:
 
     def _limits(self, request: Request) -> Limits:
         name = str(request.get("model") or resolution.STARTER)
-        return preparation.make_limits(self._config(request), resolution.resolve(name, self.store))
+        return dataset_audit.make_limits(self._config(request), resolution.resolve(name, self.store))
 
 
 def _check_quota(folder: Path) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from asrkit.audit import inspection, measurement_cache
 from asrkit.audit.clips import Audit, Limits
 from asrkit.audit.findings import Finding
 from asrkit.audit.inspection import Inspection
@@ -16,8 +14,7 @@ from asrkit.audit.texts import MIN_OCCURRENCES
 from asrkit.config import TrainConfig
 from asrkit.data.sources import Source
 from asrkit.jobs import Job
-from asrkit.runs import preparation
-from asrkit.runs.prepared_data import FOLDER
+from asrkit.runs import dataset_audit
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_report import describe_clip
@@ -49,16 +46,9 @@ def inspect(
         from asrkit.transcription.scoring import make_scorer
 
         score = make_scorer(model, store)
-    with measurement_cache.open_cache(store.root / FOLDER, len(source.utterances)) as cache:
-        return inspection.inspect(
-            source,
-            limits,
-            score=score,
-            hold_out=functools.partial(preparation.split_indices, config),
-            cache=cache,
-            on_sample=on_sample,
-            on_progress=job.on_progress,
-        )
+    return dataset_audit.inspect_dataset(
+        source, limits, config, store, score, on_sample=on_sample, on_progress=job.on_progress
+    )
 
 
 def make_report(result: Inspection, limits: Limits) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from asrkit.config import TrainConfig
 from asrkit.data.manifest import Utterance
 from asrkit.data.sources import Source
 from asrkit.errors import ConfigError, DataError
-from asrkit.runs import preparation
+from asrkit.runs import dataset_audit
 
 RATE = 16_000
 WORDS = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa".split()
@@ -133,7 +133,7 @@ def test_leaks_between_given_splits(data):
 
 
 def split_by(**settings):
-    return functools.partial(preparation.split_indices, TrainConfig().replace({"preset": "", **settings}))
+    return functools.partial(dataset_audit.split_indices, TrainConfig().replace({"preset": "", **settings}))
 
 
 def test_leaks_of_the_split_a_run_would_make(data):
