@@ -26,8 +26,10 @@ FEATURE_ENCODERS = ("subsampling", "subsampler", "audio_tower.subsampling", "fea
 BATCH_DEPENDENT = frozenset({"data2vec-audio", "sew", "sew-d", "wav2vec2-conformer"})
 """`model_type`s whose frames depend on the padding behind them, mask or not: SEW pools pairs of frames, the others
 convolve over padding. `tests/unit/models/test_architectures.py` measures it."""
-LAYER_LINEARS = re.compile(r"(?:^|\.)(?:encoder|audio_tower)\.layers?\.\d+\.(?!.*\badapter_layer\.)")
-"""Paths of the modules in the encoder's Transformer or Conformer layers, MMS's small adapters apart."""
+LAYER = r"(?:^|\.)(?:encoder|audio_tower)\.layers?\.\d+"
+"""Begins the paths of the encoder's Transformer or Conformer layers and of the modules in them."""
+LAYER_LINEARS = re.compile(LAYER + r"\.(?!.*\badapter_layer\.)")
+"""Paths of the modules in these layers, MMS's small adapters apart."""
 UNCALLED_LINEARS = re.compile(r"\.attention\.(?:[qkv]|out)_proj$")
 """Linear layers whose weights WavLM hands to torch's attention, without calling the layers."""
 ADAPTER_TYPES = frozenset({"wav2vec2"})
@@ -246,6 +248,11 @@ def _find_feature_encoder(model: Any) -> str | None:
     paths = (f"{prefix}.{path}" for path in FEATURE_ENCODERS)
     modules = dict(model.named_modules())
     return next((path for path in paths if path in modules), None)
+
+
+def list_layers(model: Any) -> list[Any]:
+    """Return the encoder's Transformer or Conformer layers."""
+    return [layer for path, layer in model.named_modules() if re.search(LAYER + "$", path)]
 
 
 def _find_lora_targets(model: Any) -> Iterator[str]:

@@ -6,16 +6,14 @@ layers stays as it is: it has parts that cannot be traced, such as the masks of 
 
 from __future__ import annotations
 
-import re
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
 from asrkit.errors import ConfigError, ModelError, first_line
+from asrkit.models import anatomy
 
-LAYER = re.compile(r"(?:^|\.)(?:encoder|audio_tower)\.layers?\.\d+$")
-"""Paths of the Transformer or Conformer layers."""
 BACKEND = "inductor"
 
 
@@ -25,7 +23,7 @@ def compile_layers(model: Any, device_type: str) -> None:
     Weights and their names stay the same. Raises ConfigError where this machine cannot compile, ModelError for a model
     without such layers.
     """
-    layers = [layer for path, layer in model.named_modules() if LAYER.search(path)]
+    layers = anatomy.list_layers(model)
     if not layers:
         raise ModelError(
             f"Models of the type {model.config.model_type} have no layers to compile; switch off Compile the model "
