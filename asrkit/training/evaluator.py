@@ -133,11 +133,8 @@ class Evaluator:
         """Score the results of so many clips, bad ones included. Raises DataError where no clip is good."""
         if not results:
             raise DataError(f"None of the {num_clips} clips to evaluate on can be used; check the data again.")
-        has_word_list, rules, num_bad = (
-            self.lexicon_decoder is not None,
-            self.config.text_rules,
-            num_clips - len(results),
-        )
+        has_word_list, rules = self.lexicon_decoder is not None, self.config.text_rules
+        num_bad = num_clips - len(results)
         scored = replace(
             score_clips(self.rows, results, rules, seconds, has_word_list),
             num_bad=num_bad,

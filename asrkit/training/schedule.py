@@ -70,8 +70,6 @@ class ScheduledTrainer(Protocol):
 
     def poll_flags(self) -> set[str]: ...
 
-    def begin_epoch(self) -> None: ...
-
 
 class Schedule(TrainerCallback):
     """Decides when a CtcTrainer evaluates, saves and stops. Trainer's own strategies are switched off."""
@@ -91,9 +89,6 @@ class Schedule(TrainerCallback):
         every = self.trainer.config.eval_steps
         is_due = state.global_step % every == 0 if every else float(state.epoch or 0).is_integer()
         return is_due and self.trainer.last_evaluated_step < state.global_step
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.trainer.begin_epoch()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

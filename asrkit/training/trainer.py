@@ -92,7 +92,8 @@ class CtcTrainer(SavingTrainer):
         )
         self.exchange: GradientExchange | None = None
         self._clips_in_update = 1.0
-        self._epoch_batches: Iterator[Batch] | None = None
+        self._epoch: Iterator[Any] | None = None
+        self._epoch_batches: Iterator[Batch] = iter(())
         self._train_loader: EpochDataLoader | None = None
         self._steps = StepLog()
         # Half for decoded audio, half for the frozen convolutions, divided among the processes on this machine.
@@ -114,7 +115,7 @@ class CtcTrainer(SavingTrainer):
         try:
             return super().train(*arguments, **more)
         finally:
-            self._epoch_batches = None
+            self._epoch, self._epoch_batches = None, iter(())
             if self._train_loader is not None:
                 self._train_loader.close()
                 self._train_loader = None
@@ -127,16 +128,12 @@ class CtcTrainer(SavingTrainer):
             )
         return self._train_loader
 
-    def begin_epoch(self) -> None:
-        """Fetch the next batch from the iterator of a new epoch."""
-        self._epoch_batches = None
-
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], None]:
         """Fetch the batches of an update and count their clips over all processes."""
-        if self._epoch_batches is None:
-            self._epoch_batches = prefetch(epoch_iterator, device)
+        if epoch_iterator is not self._epoch:
+            self._epoch, self._epoch_batches = epoch_iterator, prefetch(epoch_iterator, device)
         batches, _ = super().get_batch_samples(self._epoch_batches, num_batches, device)
         if not batches:  # Trainer would end the training as if it were complete
             raise RuntimeError(f"the loader has no batch for the update after step {self.state.global_step}")
