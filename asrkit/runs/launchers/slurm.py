@@ -1,6 +1,6 @@
 """Runs as jobs of Slurm: submitted by sbatch, queued by Slurm, cancelled by scancel.
 
-The run directory is on a file system that the nodes share. A job that is preempted or reaches its time limit is told
+The run directory is on a file system that the nodes share. A job that is preempted or reaches its time limit is warned
 ahead (SIGTERM, SIGUSR2): the worker saves a checkpoint and ends, and Slurm queues the same job again.
 """
 

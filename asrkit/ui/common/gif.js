@@ -1,7 +1,7 @@
 // Writes an animated GIF (GIF89a) of pictures with few colours, such as text. The browser has no encoder of its own.
 
 const MAX_COLOURS = 256;
-const BITS = 5; // of each channel that colours are told apart by
+const BITS = 5; // of each channel that colours are compared by
 const MAX_CODES = 4096;
 const MAX_BLOCK = 255;
 const END = 0x3b;

@@ -1,7 +1,7 @@
 // What is kept in this browser. One that keeps nothing, as in a private window, loses no more than that.
 
 /** -> the text that is kept under a key, or null. */
-export function readKept(key) {
+export function readStored(key) {
   try {
     return localStorage.getItem(key);
   } catch {
@@ -9,7 +9,7 @@ export function readKept(key) {
   }
 }
 
-export function keep(key, text) {
+export function store(key, text) {
   try {
     localStorage.setItem(key, text);
   } catch {

@@ -1,7 +1,7 @@
 // Notifies users who are looking elsewhere, through the browser, that the run of the panel has ended.
 
 import { setText, showMessage } from "../common/dom.js";
-import { keep, readKept } from "../common/storage.js";
+import { readStored, store } from "../common/storage.js";
 import { t } from "../common/strings.js";
 
 const STORAGE_KEY = "asrkit-notifications"; // whether they are wanted, in this browser
@@ -12,7 +12,7 @@ export class EndNotification {
     this.followed = ""; // the run that has been seen under way
     // Browsers offer them to https pages and to those of this machine only.
     this.isOffered = "Notification" in window && isSecureContext;
-    this.isWanted = this.isOffered && Notification.permission === "granted" && readKept(STORAGE_KEY) === "1";
+    this.isWanted = this.isOffered && Notification.permission === "granted" && readStored(STORAGE_KEY) === "1";
     part("notify").addEventListener("click", () => this.toggle());
   }
 
@@ -32,7 +32,7 @@ export class EndNotification {
   async toggle() {
     if (this.isWanted) this.isWanted = false;
     else this.isWanted = (await Notification.requestPermission()) === "granted";
-    keep(STORAGE_KEY, this.isWanted ? "1" : "0");
+    store(STORAGE_KEY, this.isWanted ? "1" : "0");
     const isRefused = Notification.permission === "denied";
     showMessage(this.part("notice"), isRefused ? t("train.notify_refused") : "");
     this.showButton();

@@ -1,7 +1,7 @@
 // A tour of the panel over the first run: three hints, each beside what it explains and never over it.
 
 import { setText } from "../common/dom.js";
-import { keep, readKept } from "../common/storage.js";
+import { readStored, store } from "../common/storage.js";
 import { t } from "../common/strings.js";
 
 const STORAGE_KEY = "asrkit-tour"; // how many hints have been read, in this browser
@@ -14,7 +14,7 @@ const HINTS = [
 export class Tour {
   constructor(element, part) {
     Object.assign(this, { element, part });
-    this.numRead = Number(readKept(STORAGE_KEY)) || 0;
+    this.numRead = Number(readStored(STORAGE_KEY)) || 0;
     this.isShown = false;
     part("tour-next").addEventListener("click", () => this.goTo(this.numRead + 1));
     part("tour-end").addEventListener("click", () => this.goTo(HINTS.length));
@@ -31,7 +31,7 @@ export class Tour {
   goTo(index) {
     this.numRead = index;
     this.isShown = index < HINTS.length;
-    keep(STORAGE_KEY, String(index));
+    store(STORAGE_KEY, String(index));
     this.draw();
     if (!this.isShown) return;
     this.part("tour-next").focus({ preventScroll: true });

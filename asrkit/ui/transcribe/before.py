@@ -24,9 +24,8 @@ def describe_before(store: RunStore, recording: Recording) -> Reply:
         recording.state != DONE
         or not 0 < recording.duration_s <= MAX_COMPARED_S
         or not _is_from_starter(store, recording)
+        or lifecycle.find_active_run(store) is not None
     ):
-        return {}
-    if lifecycle.find_active_run(store) is not None:
         return {}
     try:
         before = transcribe(store, STARTER, recording.part(0, recording.duration_s), recording.hints)
