@@ -28,10 +28,9 @@ from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
-from asrkit.ui.train import run_settings
+from asrkit.ui.train import run_settings, slowdown
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
-from asrkit.ui.train.slowdown import describe_slowdown
 from asrkit.ui.train.start import start_admitted
 from asrkit.units import format_size
 
@@ -140,7 +139,7 @@ class TrainApi:
         is_active, launcher = status in lifecycle.ACTIVE, launchers.of_run(run)
         job = launcher.status(run).text if is_active else ""  # of a job, this machine's load says nothing
         load = self.system.load() if is_active and not job else None
-        slow = describe_slowdown(run, view) if is_active and not job else ""
+        slow = slowdown.describe_slowdown(run, view) if is_active and not job else ""
         parts = [slow, job, launcher.cost(run), status_text.format_machine(load, size_bytes, free_bytes(run.path))]
         return " · ".join(filter(None, parts))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 from asrkit.errors import ConfigError
 from asrkit.runs import pace
 from asrkit.runs.run import Run
@@ -21,12 +24,19 @@ def describe_slowdown(run: Run, view: RunView) -> str:
     parameters, device = view.started.get("parameters"), view.started.get("device")
     if len(rates) < MIN_POINTS or not parameters or not device:
         return ""
-    try:
-        freeze = run.config().freeze
-    except ConfigError:  # of a version that this one cannot read
+    earlier = _find_earlier_speed(run.path, str(device), int(parameters))
+    if earlier is None:
         return ""
-    earlier = pace.recall(str(device), int(parameters), freeze)
-    if earlier is None or not earlier.matches(int(parameters), freeze):
-        return ""
-    share = len(rates) / sum(1 / rate for rate in rates) / earlier.train_speed
+    share = len(rates) / sum(1 / rate for rate in rates) / earlier
     return strings.text("machine.slow", percent=f"{100 * share:.0f}") if share < MAX_SLOW_SHARE else ""
+
+
+@lru_cache(64)
+def _find_earlier_speed(path: Path, device: str, parameters: int) -> float | None:
+    """Return the speed of earlier runs of such a model; None if it is not known. Pages ask every second."""
+    try:
+        freeze = Run(path).config().freeze
+    except ConfigError:  # of a version that this one cannot read
+        return None
+    earlier = pace.recall(device, parameters, freeze)
+    return earlier.train_speed if earlier and earlier.matches(parameters, freeze) else None

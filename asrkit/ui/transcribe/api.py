@@ -28,8 +28,7 @@ from asrkit.ui.common.served_files import AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
-from asrkit.ui.transcribe import compare, live, retraining
-from asrkit.ui.transcribe.before import describe_before
+from asrkit.ui.transcribe import before, compare, live, retraining
 from asrkit.ui.transcribe.hints import describe_common_words, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
 from asrkit.ui.transcribe.recordings import DONE, WORKING, Microphone, Recording, Recordings
@@ -166,7 +165,7 @@ class TranscribeApi:
     def transcribe_before(self, request: Request) -> Reply:
         """Transcribe a recording with the base model of its run: {id} -> {before, now}, or {} if that is left out."""
         recording = self.recordings.get(request["id"])
-        return {} if self.recordings.is_busy() else describe_before(self.store, recording)
+        return {} if self.recordings.is_busy() else before.describe_before(self.store, recording)
 
     def open_recording(self, query: Mapping[str, str]) -> AudioFile:
         """Open the audio of the recording `id`. Raises DataError if there is none."""
