@@ -27,6 +27,7 @@ MAX_KEPT, NUM_RECENT = 40, 3
 fastest of the last runs counts."""
 MAX_RATIO = 100.0
 """Largest ratio of the sizes of two models at which the speed of one predicts that of the other."""
+JUST_ENDED_S = 120.0
 SAME_SIZE = 0.1
 """Largest relative difference in parameters at which two models count as equally fast."""
 
@@ -130,6 +131,11 @@ def find_nearest(paces: Iterable[Pace], parameters: int, freeze: str) -> Pace | 
 def is_known(device: str) -> bool:
     """Whether anything was measured on this machine."""
     return any(_iter_paces(_read(), name_machine(device)))
+
+
+def has_run_lately(device: str) -> bool:
+    """Whether a run on such a device ended in the last minutes, which the load of the machine still shows."""
+    return any(time.time() - pace.time < JUST_ENDED_S for pace in _iter_paces(_read(), name_machine(device)))
 
 
 def _distance(pace: Pace, parameters: int) -> float:

@@ -13,7 +13,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, collection, dataset_names, sources
 from asrkit.data.collection import Collection
 from asrkit.data.mix import Mix, parse_weights
-from asrkit.runs import devices, estimate, system
+from asrkit.runs import devices, estimate, pace, system
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache
@@ -63,7 +63,8 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
         sentences.append(_describe_mix(mix, weights))
     if result := estimate.estimate_run(config, train, store, eval_s):
         sentences.insert(0, result.describe())
-        if not devices.list_devices()[0].startswith(devices.CUDA) and system.is_busy():
+        is_on_cpu = not devices.list_devices()[0].startswith(devices.CUDA)
+        if is_on_cpu and system.is_busy() and not pace.has_run_lately("cpu"):
             sentences.append(strings.text("train.machine_busy"))
     return " ".join(sentences)
 

@@ -5,6 +5,8 @@ import json
 import os
 import re
 import threading
+import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -17,6 +19,7 @@ from asrkit.audit import inspection, measurement_cache
 from asrkit.data import access, collection, confined, sources
 from asrkit.errors import DataError
 from asrkit.jobs import CANCELLED
+from asrkit.runs import pace
 from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
@@ -313,6 +316,15 @@ def test_forecast_says_that_the_machine_is_busy(data_api, monkeypatch):
         monkeypatch.setattr(psutil, "getloadavg", lambda load=load: (load, 0.0, 0.0))
         text = data_api.describe_estimate(form.DEFAULTS)
         assert text.endswith("This machine is busy now: it may take longer.") == is_busy
+
+
+def test_load_of_a_run_that_has_just_ended_is_no_busy_machine(data_api, monkeypatch, tmp_path):
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
+    monkeypatch.setattr(psutil, "getloadavg", lambda: (2.0 * psutil.cpu_count(), 0.0, 0.0))
+    ended = pace.Pace(5.0, 60.0, 200.0, parameters=5_441_821, freeze="feature-encoder")
+    for seconds_ago, is_busy in ((1000, True), (10, False)):
+        pace.remember(replace(ended, time=time.time() - seconds_ago), "cpu")
+        assert ("This machine is busy now" in data_api.describe_estimate(form.DEFAULTS)) == is_busy
 
 
 def test_estimate_of_several_datasets_adds_their_clips(data_api, store, folder):
