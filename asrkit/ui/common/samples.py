@@ -14,6 +14,7 @@ from asrkit.ui import strings
 from asrkit.ui.common import status_text
 
 MAX_SAMPLES = 20
+NOT_EVALUATED = '<span class="quiet">–</span>'
 
 
 def format_caption(event: Event) -> str:
@@ -66,7 +67,7 @@ def _render_row(sample: dict[str, Any], earlier: dict[Any, dict[str, Any]] | Non
     cells = [play, f"{escape(reference)} {worst}"]
     if earlier is not None:
         before = earlier.get(sample.get("id"))
-        cells.append(_render_hypothesis(reference, before) if before else "")
+        cells.append(_render_hypothesis(reference, before) if before else NOT_EVALUATED)
     return f"<tr>{_render_cells('td', [*cells, _render_hypothesis(reference, sample)])}</tr>"
 
 

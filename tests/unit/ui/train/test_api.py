@@ -49,7 +49,7 @@ def start(run, step=0):
     add_event(run, "started", step, total_steps=20, metric_for_best_model="wer")
 
 
-def evaluate(run, step, wer, hypothesis="november four"):
+def evaluate(run, step, wer, hypothesis="november four", clip="a"):
     add_event(
         run,
         "eval",
@@ -59,7 +59,7 @@ def evaluate(run, step, wer, hypothesis="november four"):
         cer=wer / 2,
         mer=wer,
         utterances=100,
-        samples=[{"id": "a", "reference": "november four", "hypothesis": hypothesis}],
+        samples=[{"id": clip, "reference": "november four", "hypothesis": hypothesis}],
     )
 
 
@@ -377,6 +377,13 @@ def test_samples_show_what_the_base_model_wrote_before_training(store, run):
     html = poll(store, run)["evaluation"]["html"]
     assert "<th>Before training</th><th>Now</th>" in html
     assert re.search(r"<td>november <mark[^>]*>for</mark></td><td>november four</td></tr>", html)
+
+
+def test_clip_that_was_not_evaluated_before_training_says_so(store, run):
+    start(run)
+    evaluate(run, 0, 0.5)
+    evaluate(run, 10, 0.0, clip="b")
+    assert '<td><span class="quiet">–</span></td><td>november four</td></tr>' in poll(store, run)["evaluation"]["html"]
 
 
 def test_samples_leave_out_a_base_model_that_wrote_no_word_right(store, run):
