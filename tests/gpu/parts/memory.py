@@ -49,7 +49,8 @@ def split_updates(pack: Pack, base: Path, rows: list[Utterance]) -> None:
     halves = train(pack, base, rows, num_parts=2)
     pack.measure("memory of an update as a whole", whole.peak_gb, "GB")
     pack.measure("memory of an update in halves", halves.peak_gb, "GB")
-    with limited_memory(pack, whole.peak_gb, halves.peak_gb) as limit:
+    pack.measure("memory of an update in halves, with what is reserved", halves.reserved_gb, "GB")
+    with limited_memory(pack, whole.peak_gb, min(halves.reserved_gb, (whole.peak_gb + halves.peak_gb) / 2)) as limit:
         limited = train(pack, base, rows, num_parts=1, limit=limit)
     pack.check("an update that does not fit is computed in parts", limited.num_parts >= 2, f"{limited.num_parts} parts")
     pack.check("the run reports it", "batch-split" in limited.findings, ", ".join(limited.findings))
@@ -59,10 +60,13 @@ def split_updates(pack: Pack, base: Path, rows: list[Utterance]) -> None:
 
 
 class Training:
-    """What a training of two updates used and reported."""
+    """What a training of two updates used and reported.
 
-    def __init__(self, trainer: CtcTrainer, peak_gb: float) -> None:
-        self.peak_gb, self.num_parts = peak_gb, trainer.micro_batcher.num_parts
+    What has to fit lies between both peaks: out of memory, PyTorch gives back what it reserved and does not use.
+    """
+
+    def __init__(self, trainer: CtcTrainer, peak_gb: float, reserved_gb: float) -> None:
+        self.peak_gb, self.reserved_gb, self.num_parts = peak_gb, reserved_gb, trainer.micro_batcher.num_parts
         history = trainer.run.events()[0]
         self.losses = [event.data["loss"] for event in history if event.kind == events.TRAIN]
         self.findings = [event.data["code"] for event in history if event.kind == events.FINDING]
@@ -96,9 +100,8 @@ def train(
     trainer = CtcTrainer(run, config, model, processor, rows, rows[:2], ResumeState(num_parts=num_parts))
     limit(model)
     trainer.train()
-    # The peak of what was reserved: that is what has to fit.
-    peak_gb = torch.cuda.max_memory_reserved() / 2**30 if pack.has_gpu else pack.peak_gb()
-    return Training(trainer, peak_gb)
+    reserved_gb = torch.cuda.max_memory_reserved() / 2**30 if pack.has_gpu else pack.peak_gb()
+    return Training(trainer, pack.peak_gb(), reserved_gb)
 
 
 @contextlib.contextmanager
