@@ -8,7 +8,7 @@ from asrkit.data.manifest import TABLE_SUFFIX
 
 OPTIMIZER_STATE = "optimizer.pt"
 """In a checkpoint: twice the size of its weights. Without it a run cannot be resumed from there."""
-PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json"})
+PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json", "upload.json"})
 """About the processes, the host and the job that work on a run."""
 LOCAL_FILES = PROCESS_FILES | {"queue.json", "control"}
 """What means nothing on another machine."""
@@ -36,6 +36,11 @@ class RunPaths:
     def job_path(self) -> Path:
         """The id of the run's job in the queue of its launcher, if that has one; see `launchers`."""
         return self.path / "job.json"
+
+    @property
+    def upload_path(self) -> Path:
+        """Where the launcher has uploaded the clips to, if it does so; see `launchers.job_data`."""
+        return self.path / "upload.json"
 
     @property
     def queue_path(self) -> Path:

@@ -6,10 +6,11 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, RunError
-from asrkit.files import readable_disk_errors
+from asrkit.files import readable_disk_errors, write_json
 from asrkit.heap import trim_heap
 from asrkit.models import resolution
 from asrkit.runs import (
@@ -60,8 +61,7 @@ def start(
     config = config.replace({"webhook": ""})
     preparation.check_access(config)
     prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
-    if prepared and launcher.needs_upload:
-        _upload_clips(store, launcher, prepared)
+    uploaded = _upload_clips(store, launcher, prepared) if launcher.needs_upload else None
     with store.lock():
         assigned, position = _assign(store, config, launcher), next_position(store)
 
@@ -73,6 +73,8 @@ def start(
                 webhook.write_url(run, webhook_url)
             if prepared:
                 prepared.write(run)
+            if uploaded is not None:
+                write_json(run.upload_path, uploaded)
             if assigned is None:
                 enqueue(run, position)
 
@@ -92,14 +94,18 @@ def start(
     return run
 
 
-def _upload_clips(store: RunStore, launcher: Launcher, prepared: Prepared) -> None:
-    """Upload the clips before the run is created, and without the lock of the store: it may take hours."""
+def _upload_clips(store: RunStore, launcher: Launcher, prepared: Prepared | None) -> Any:
+    """Upload the clips before the run is created, and without the lock of the store: it may take hours.
+
+    Return what the launcher has to know about them.
+    """
     with readable_disk_errors(store.root):
         store.root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=store.root, prefix=".upload-") as folder:
             manifests = Run(Path(folder))
-            prepared.write(manifests)
-            launcher.upload(manifests)
+            if prepared:
+                prepared.write(manifests)
+            return launcher.upload(manifests)
 
 
 def _assign(store: RunStore, config: TrainConfig, launcher: Launcher) -> list[str] | None:

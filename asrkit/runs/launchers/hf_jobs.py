@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError
@@ -75,15 +75,16 @@ class HfJobsLauncher(Launcher):
             f"after {config.hf_timeout_h:g} hours, so it costs at most {most:.2f} USD."
         )
 
-    def upload(self, run: Run) -> None:
+    def upload(self, run: Run) -> Any:
         storage = read_storage()
-        job_data.upload(run, storage.bucket, storage.mount)
+        return job_data.upload(run, storage.bucket, storage.mount)
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
         config, storage = run.config(), read_storage()
-        mounts = [BucketMount(storage.bucket, str(storage.mount))]
-        if data := job_data.plan_upload(run, storage.mount):
-            mounts.append(BucketMount(storage.bucket, str(data.local), data.remote, is_read_only=True))
+        mounts = [
+            BucketMount(storage.bucket, str(storage.mount)),
+            *job_data.list_mounts(run, storage.bucket, storage.mount),
+        ]
         limit_s = choose_time_limit_s(run)
         command = processes.job_command(run)
         log = shlex.quote(str(run.log_path.resolve()))

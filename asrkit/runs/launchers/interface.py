@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from asrkit.config import TrainConfig
 from asrkit.runs.run import Run
@@ -50,12 +51,13 @@ class Launcher(ABC):
         """Return what a run with these settings costs at most, as a sentence; empty where it costs nothing."""
         return ""
 
-    def upload(self, run: Run) -> None:
+    def upload(self, run: Run) -> Any:
         """Bring the clips of a run to where its worker will read them. run: has its manifests only, so far.
 
-        AsrkitError if it is impossible.
+        Return what `submit` has to know about them, as JSON; it is kept in `Run.upload_path`. AsrkitError if it is
+        impossible.
         """
-        return
+        return None
 
     @abstractmethod
     def submit(self, run: Run, assigned: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from asrkit.config import TrainConfig
 from asrkit.data import manifest
 from asrkit.errors import ConfigError, RunError
 from asrkit.hub import buckets
+from asrkit.hub.compute import BucketMount
 from asrkit.runs.run import Run
 
 UPLOADS = "asrkit-data"
@@ -70,7 +72,20 @@ def plan_upload(run: Run, mount: Path) -> UploadedData | None:
     return UploadedData(local, f"{UPLOADS}/{key}", files)
 
 
-def upload(run: Run, bucket: str, mount: Path) -> None:
-    """Upload the clips of a run that the bucket does not have yet."""
-    if data := plan_upload(run, mount):
-        buckets.upload_missing(bucket, data.remote, data.files)
+def upload(run: Run, bucket: str, mount: Path) -> list[dict[str, str]]:
+    """Upload the clips of a run that the bucket does not have yet; return the folders for `list_mounts`."""
+    data = plan_upload(run, mount)
+    if data is None:
+        return []
+    buckets.upload_missing(bucket, data.remote, data.files)
+    return [{"path": str(data.local), "folder": data.remote}]
+
+
+def list_mounts(run: Run, bucket: str, mount: Path) -> list[BucketMount]:
+    """Return how the job of a run mounts the folders that were uploaded for it."""
+    try:
+        folders = json.loads(run.upload_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # of an older version
+        data = plan_upload(run, mount)
+        folders = [{"path": str(data.local), "folder": data.remote}] if data else []
+    return [BucketMount(bucket, each["path"], each["folder"], is_read_only=True) for each in folders]

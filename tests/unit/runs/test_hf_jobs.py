@@ -191,6 +191,24 @@ def list_clips(folder):
     return str(table)
 
 
+def test_manifests_are_read_once_for_the_upload_and_the_mounts(hub, mounted, mounted_config, monkeypatch, tmp_path):
+    planned, plan = [], job_data.plan_upload
+    monkeypatch.setattr(job_data, "plan_upload", lambda *given: planned.append(given) or plan(*given))
+    run = supervisor.start(mounted, mounted_config, "one")
+    assert len(planned) == 1 and len(hub.jobs[run.job_id()]["volumes"]) == 2
+    hub.jobs[run.job_id()]["status"] = {"stage": "ERROR", "message": "Job timeout"}
+    shutil.rmtree(tmp_path / "clips")
+    resumed = hub.jobs[supervisor.resume(mounted, run).job_id()]
+    assert resumed["volumes"] == hub.jobs["job1"]["volumes"] and len(planned) == 1
+
+
+def test_run_of_an_older_version_mounts_its_clips(hub, mounted, mounted_config):
+    run = supervisor.start(mounted, mounted_config, "one")
+    hub.jobs[run.job_id()]["status"] = {"stage": "ERROR", "message": "Job timeout"}
+    run.upload_path.unlink()
+    assert hub.jobs[supervisor.resume(mounted, run).job_id()]["volumes"] == hub.jobs["job1"]["volumes"]
+
+
 def test_clips_without_a_folder_that_can_be_mounted_are_refused(hub, mounted, mounted_config, monkeypatch):
     monkeypatch.setattr(job_data, "MIN_DEPTH", 99)
     with pytest.raises(RunError, match="lie in several folders below"):
