@@ -35,6 +35,19 @@ def strip_paths(setting: str) -> str:
     return join(name if name.startswith(PREFIX) else Path(name).name for name in separate(setting))
 
 
+def label_each(names: Iterable[str]) -> dict[str, str]:
+    """Return name -> label without its path, for each dataset. Of equal labels, all but one are numbered."""
+    labels: dict[str, str] = {}
+    for name in names:
+        label = short = strip_paths(name)
+        number = 1
+        while label in labels.values():
+            number += 1
+            label = f"{short} ({number})"
+        labels[name] = label
+    return labels
+
+
 def _is_path(name: str) -> bool:
     try:
         path = Path(name).expanduser()

@@ -94,8 +94,9 @@ class Curves:
         self._pending: dict[str, tuple[CurveNames, list[tuple[Event, float]]]] = {}
 
     def add(self, names: CurveNames, event: Event, elapsed_s: float) -> None:
-        """Add the values of an event; elapsed_s: seconds of work until then. Each event kind has one set of names."""
-        _, pending = self._pending.setdefault(event.kind, (names, []))
+        """Add the values of an event; elapsed_s: seconds of work until then. A field of an event kind has one curve."""
+        known, pending = self._pending.setdefault(event.kind, ({}, []))
+        known.update(names)
         pending.append((event, elapsed_s))
         if len(pending) >= MAX_PENDING_EVENTS:
             self._make_points()

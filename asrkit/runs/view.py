@@ -8,19 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from asrkit.data.dataset_names import label_each
 from asrkit.runs import events
-from asrkit.runs.curves import Curves, Point
+from asrkit.runs.curves import CurveNames, Curves, Point
 from asrkit.runs.events import Event
 from asrkit.runs.history import EvaluationScore
 from asrkit.runs.run import Run
 
 TRAIN_SERIES = ("loss", "learning_rate", "grad_norm", "audio_seconds_per_second", "memory_gb")
 WER_BOUNDS = ("wer_low", "wer_high")
-"""Fields with the ends of `wer_interval`, which `with_wer_bounds` adds."""
+"""Fields with the ends of `wer_interval`, which `flatten` adds."""
+DATASET_WER = "wer/"
+"""Before the label of one of several datasets: the field with its WER, which `flatten` adds."""
+DATASET_CURVE = f"eval/{DATASET_WER}"
+"""Before the label of a dataset: the curve of its WER."""
 EVAL_SERIES = ("loss", "wer", "cer", "mer", "blank_share", "length_ratio", "greedy_wer", "greedy_cer", *WER_BOUNDS)
 TRAIN_CURVES = {name: f"train/{name}" for name in TRAIN_SERIES}
 EVAL_CURVES = {name: f"eval/{name}" for name in EVAL_SERIES}
-"""Field of an event -> its curve."""
+"""Field of an event -> its curve. Evaluations on several datasets have more: see `list_curves`."""
 
 
 @dataclass
@@ -73,7 +78,8 @@ class RunView:
             self._pace = [*self._pace[:1], (self.elapsed_s, event.step or 0)]
         elif event.kind == events.EVAL:
             self.phase = None
-            self._curves.add(EVAL_CURVES, with_wer_bounds(event), self.elapsed_s)
+            flat = flatten(event)
+            self._curves.add(list_curves(flat), flat, self.elapsed_s)
             self.evaluations.append(event if self.max_points is None else _without_samples(event))
         elif event.kind == events.FINAL_EVAL:
             self.phase = None
@@ -151,10 +157,28 @@ class RunView:
         return max(0.0, (self.total_steps - last_step) * step_s - since_s)
 
 
-def with_wer_bounds(event: Event) -> Event:
-    """Return an `eval` event with the ends of WER's interval as fields of their own, for its curves."""
-    interval = event.data.get("wer_interval")
-    return replace(event, data={**event.data, **dict(zip(WER_BOUNDS, interval, strict=True))}) if interval else event
+def flatten(event: Event) -> Event:
+    """Return an `eval` event with what is nested in it as fields: the ends of WER's interval, the WER of each dataset.
+
+    Events of other kinds stay as they are.
+    """
+    if event.kind != events.EVAL:
+        return event
+    interval, datasets = event.data.get("wer_interval"), event.data.get("datasets") or {}
+    added = dict(zip(WER_BOUNDS, interval, strict=True)) if interval else {}
+    added |= {f"{DATASET_WER}{label}": datasets[name]["wer"] for name, label in label_each(datasets).items()}
+    return replace(event, data={**event.data, **added}) if added else event
+
+
+def list_curves(event: Event) -> CurveNames:
+    """Return field -> curve of a flat event; empty for events that are no points of curves."""
+    if event.kind == events.TRAIN:
+        return TRAIN_CURVES
+    if event.kind != events.EVAL:
+        return {}
+    if "datasets" not in event.data:
+        return EVAL_CURVES
+    return EVAL_CURVES | {name: f"eval/{name}" for name in event.data if name.startswith(DATASET_WER)}
 
 
 def _without_samples(event: Event) -> Event:

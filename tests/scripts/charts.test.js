@@ -7,6 +7,7 @@ import { nearEnd } from "../../asrkit/ui/runs/comparison.js";
 import { trendPoints } from "../../asrkit/ui/runs/trend.js";
 import { addMarks } from "../../asrkit/ui/train/chart_marks.js";
 import { PLOTS, SERIES } from "../../asrkit/ui/train/chart_series.js";
+import { legendHeight, makeTrace, shortenName } from "../../asrkit/ui/train/chart_traces.js";
 
 test("smoothing keeps a constant, and gaps", () => {
   assert.deepEqual(smoothValues([2, 2, null, 2], 0.9).map((value) => value && +value.toFixed(9)), [2, 2, null, 2]);
@@ -40,6 +41,27 @@ test("a trend fills its picture with the lowest value at the bottom", () => {
 test("each series stands in one chart", () => {
   assert.equal(new Set(SERIES).size, SERIES.length);
   assert.ok(SERIES.every((name) => Object.values(PLOTS).some((plot) => plot.curves.includes(name))));
+});
+
+test("curves of datasets differ in colour and symbol, and carry the names", () => {
+  const options = { x: [1], y: [0.5], percent: true, colour: (name) => name };
+  const traces = ["a/b", "c"].map((name, datasetIndex) => makeTrace(`eval/wer/${name}`, { ...options, datasetIndex }));
+  assert.ok(traces[0].name.includes("a/b"), traces[0].name);
+  assert.deepEqual(traces.map(({ line }) => line.color), ["--curve-dataset-0", "--curve-dataset-1"]);
+  assert.notEqual(traces[0].marker.symbol, traces[1].marker.symbol);
+});
+
+test("a chart grows by the rows that the names of datasets take in its legend", () => {
+  assert.equal(legendHeight(0, 300), 0);
+  assert.equal(legendHeight(4, 300), 2 * legendHeight(4, 400));
+  assert.equal(legendHeight(1, 0), legendHeight(1, 1000));
+});
+
+test("long names of datasets lose their middle", () => {
+  assert.equal(shortenName("callsigns"), "callsigns");
+  const short = shortenName("hub:mozilla-foundation/common_voice_17_0:sw");
+  assert.equal(short.length, 30);
+  assert.ok(short.startsWith("hub:mozilla") && short.endsWith("_17_0:sw"), short);
 });
 
 const MARKS = {

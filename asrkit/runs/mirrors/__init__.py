@@ -19,11 +19,10 @@ from asrkit.runs import events, lifecycle
 from asrkit.runs.companions import claimed, start_companion
 from asrkit.runs.mirrors.writers import WRITERS, MirrorWriter
 from asrkit.runs.run import Run
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES
+from asrkit.runs.view import flatten, list_curves
 
 NAMES = tuple(WRITERS)
 POLL_INTERVAL_S = 2.0
-CURVES = {events.TRAIN: TRAIN_CURVES, events.EVAL: EVAL_CURVES}
 
 
 def parse_names(text: str) -> list[str]:
@@ -75,8 +74,8 @@ def _write(writer: MirrorWriter, event: events.Event) -> int:
     step = event.step or 0
     if event.kind == events.STARTED:
         writer.begin(step)
-    curves = CURVES.get(event.kind, {})
-    values = {curve: event.data[name] for name, curve in curves.items() if event.data.get(name) is not None}
+    flat = flatten(event)
+    values = {curve: flat.data[name] for name, curve in list_curves(flat).items() if flat.data.get(name) is not None}
     if values:
         writer.write(step, event.time, values)
     return len(values)

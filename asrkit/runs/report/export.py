@@ -12,10 +12,9 @@ from asrkit.files import disarm_formula
 from asrkit.runs import events
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
-from asrkit.runs.view import EVAL_SERIES, TRAIN_SERIES
+from asrkit.runs.view import flatten, list_curves
 
 BLOCK_BYTES = 1 << 20
-SERIES = {events.TRAIN: TRAIN_SERIES, events.EVAL: EVAL_SERIES}
 
 
 def iter_metrics_csv(run: Run) -> Iterator[str]:
@@ -32,7 +31,7 @@ def iter_metrics_csv(run: Run) -> Iterator[str]:
             return
         rewinds = [rewind for rewind in rewinds if rewind[0] >= offset]
         if text := _format_rows(
-            [event for event in history if event.kind in SERIES and not _is_rewound(event, rewinds)]
+            [flatten(event) for event in history if list_curves(event) and not _is_rewound(event, rewinds)]
         ):
             yield text
         offset = reached
@@ -49,8 +48,8 @@ def _format_rows(history: list[Event]) -> str:
     for event in history:
         columns = [event.step or 0, f"{event.epoch or 0:.4f}", f"{event.time:.3f}"]
         rows.writerows(
-            [*columns, f"{event.kind}/{name}", _format_value(event.data[name])]
-            for name in SERIES[event.kind]
+            [*columns, curve, _format_value(event.data[name])]
+            for name, curve in list_curves(event).items()
             if name in event.data
         )
     return table.getvalue()

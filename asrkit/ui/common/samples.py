@@ -6,7 +6,7 @@ from html import escape
 from itertools import islice
 from typing import Any
 
-from asrkit.data.dataset_names import strip_paths
+from asrkit.data.dataset_names import label_each
 from asrkit.runs.events import Event
 from asrkit.text import metrics
 from asrkit.text.scripts import tokenize_with_joins
@@ -36,11 +36,12 @@ def format_caption(event: Event) -> str:
     ]
     if data.get("greedy_wer") is not None:
         parts.append(strings.text("samples.greedy", metric=status_text.format_metric("wer", data["greedy_wer"])))
+    datasets = data.get("datasets", {})
     parts += [
         strings.text(
-            "samples.of_dataset", dataset=strip_paths(name), metric=status_text.format_metric("wer", rates["wer"])
+            "samples.of_dataset", dataset=label, metric=status_text.format_metric("wer", datasets[name]["wer"])
         )
-        for name, rates in data.get("datasets", {}).items()
+        for name, label in label_each(datasets).items()
     ]
     return " · ".join(parts)
 

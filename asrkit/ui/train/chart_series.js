@@ -18,6 +18,11 @@ export const SERIES = Object.values(PLOTS).flatMap((plot) => plot.curves);
 /** The ends of the band around a curve, the lower one first: they have no line, no hover and no legend of their own. */
 export const BAND_OF = { "eval/wer_low": "eval/wer", "eval/wer_high": "eval/wer" };
 
+/** Before the name of one of several datasets: the curve of its WER. A run has as many of them as the server sends. */
+export const DATASET_CURVE = "eval/wer/";
+
+export const isOfDataset = (series) => series.startsWith(DATASET_CURVE);
+
 /** Drawn only where a run has them. */
 export const OPTIONAL_SERIES = ["eval/mer", "eval/greedy_wer", ...Object.keys(BAND_OF)];
 

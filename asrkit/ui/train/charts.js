@@ -5,13 +5,15 @@ import { AXES, smoothValues, timeUnit } from "../common/axes.js";
 import { createLayout, createPalette, redraw } from "../common/plots.js";
 import { t } from "../common/strings.js";
 import { addMarks } from "./chart_marks.js";
-import { BAND_OF, MAX_POINTS, OPTIONAL_SERIES, PLOTS, SERIES } from "./chart_series.js";
+import { isOfDataset, MAX_POINTS, PLOTS, SERIES } from "./chart_series.js";
+import { legendHeight, makeTrace } from "./chart_traces.js";
 
 const STORAGE_KEY = "asrkit-charts";
 const DEFAULT_VIEW = { axis: "x", log: false, smoothing: 0, hidden: [] };
 const ALWAYS_SHOWN = ["loss", "rates"];
 
-const emptyPoints = () => Object.fromEntries(SERIES.map((name) => [name, { x: [], e: [], t: [], y: [] }]));
+const emptyCurve = () => ({ x: [], e: [], t: [], y: [] });
+const emptyPoints = () => Object.fromEntries(SERIES.map((name) => [name, emptyCurve()]));
 
 function loadView() {
   let saved = {};
@@ -64,6 +66,16 @@ export class Charts {
     return this.points[series].x.length > 0;
   }
 
+  /** The curves of the WER of each dataset, if there are several. */
+  datasetCurves() {
+    return Object.keys(this.points).filter(isOfDataset);
+  }
+
+  /** The curves of a chart. */
+  curvesOf(plot) {
+    return plot === "rates" ? [...PLOTS[plot].curves, ...this.datasetCurves()] : PLOTS[plot].curves;
+  }
+
   /** Whether a curve is so long that the page should ask for a thinned history. */
   isTooLong() {
     return SERIES.some((name) => this.points[name].x.length > MAX_POINTS);
@@ -91,9 +103,10 @@ export class Charts {
     const { part } = this, marks = { entropy: reply.entropy, best: reply.best, findings: reply.findings };
     const marksChanged = JSON.stringify(marks) !== JSON.stringify(this.marks);
     if (reply.reset) this.points = emptyPoints();
-    const before = SERIES.filter((name) => this.hasPoints(name));
-    for (const name of SERIES) {
-      for (const column of "xety") this.points[name][column].push(...(reply.points[name]?.[column] ?? []));
+    const before = SERIES.filter((name) => this.hasPoints(name)), numBefore = this.datasetCurves().length;
+    for (const [name, columns] of Object.entries(reply.points)) {
+      this.points[name] ??= emptyCurve();
+      for (const column of "xety") this.points[name][column].push(...columns[column]);
     }
     this.marks = marks;
     part("entropy").hidden = !marks.entropy;
@@ -108,14 +121,15 @@ export class Charts {
     }
     for (const [plot, { curves }] of Object.entries(PLOTS)) {
       const isNew = curves.some((name) => this.hasPoints(name)) && !curves.some((name) => before.includes(name));
-      if (isNew) this.drawPlot(plot);
+      const hasMore = plot === "rates" && this.datasetCurves().length > numBefore;
+      if (isNew || hasMore) this.drawPlot(plot);
       else this.extend(plot, reply.points);
       if (marksChanged && part(plot).data) window.Plotly.relayout(part(plot), this.marksOf(plot));
     }
   }
 
   extend(plot, newPoints) {
-    const { curves, smooth } = PLOTS[plot], target = this.part(plot);
+    const { smooth } = PLOTS[plot], curves = this.curvesOf(plot), target = this.part(plot);
     if (!target.data || target.dataset.due) return;
     const x = [], y = [], indices = [];
     curves.forEach((name, index) => {
@@ -171,7 +185,7 @@ export class Charts {
   }
 
   traces(plot) {
-    const { curves, smooth } = PLOTS[plot], traces = curves.map((name) => this.trace(plot, name));
+    const { smooth } = PLOTS[plot], curves = this.curvesOf(plot), traces = curves.map((name) => this.trace(plot, name));
     const isSmoothed = smooth && this.view.smoothing > 0;
     if (smooth) {
       const [raw] = traces;
@@ -196,47 +210,19 @@ export class Charts {
   }
 
   trace(plot, series) {
-    if (series in BAND_OF) return this.bandEnd(series);
-    const isTraining = series.startsWith("train/");
-    const colour = this.colour(`--curve-${series.replace("/", "-")}`) || this.colour("--curve-train-loss");
-    return {
+    return makeTrace(series, {
       x: this.positions(series),
       y: [...this.points[series].y],
-      name: t(`charts.series.${series}`),
-      type: "scatter",
-      legendgroup: Object.values(BAND_OF).includes(series) ? series : "",
-      mode: isTraining ? "lines" : "lines+markers",
-      connectgaps: false,
-      cliponaxis: isTraining,
-      visible: !OPTIONAL_SERIES.includes(series) || this.hasPoints(series),
-      line: { color: colour, width: isTraining ? 1.5 : 2.5, dash: series === "eval/greedy_wer" ? "dot" : "solid" },
-      marker: { color: colour, size: 7 },
-      hovertemplate: PLOTS[plot].percent ? "%{y:.1%}" : "%{y:.4~g}",
-    };
-  }
-
-  /** One end of a band; the upper one fills the space to the lower one, which is drawn before it. */
-  bandEnd(series) {
-    const curve = BAND_OF[series], colour = this.colour(`--curve-${curve.replace("/", "-")}`);
-    return {
-      x: this.positions(series),
-      y: [...this.points[series].y],
-      name: t(`charts.series.${series}`),
-      type: "scatter",
-      mode: "lines",
-      line: { width: 0 },
-      fill: series.endsWith("_high") ? "tonexty" : "none",
-      fillcolor: `${colour}26`,
-      hoverinfo: "skip",
-      showlegend: false,
-      legendgroup: curve,
-      visible: this.hasPoints(series),
-    };
+      percent: PLOTS[plot].percent,
+      colour: this.colour,
+      datasetIndex: this.datasetCurves().indexOf(series),
+    });
   }
 
   layout(plot, hasData) {
     const { percent, curves } = PLOTS[plot], title = AXES[this.view.axis].title(this.scaleEnd());
     const layout = createLayout(this.element, { percent, log: this.view.log && !percent, title });
+    if (plot === "rates") layout.height += legendHeight(this.datasetCurves().length, this.part(plot).clientWidth);
     layout.showlegend = curves.length > 1;
     if (!hasData) { // axes that mean something until there is a point
       layout.xaxis.range = [0, 10];

@@ -22,7 +22,7 @@ from asrkit.runs.curves import Point, iter_points, thin
 from asrkit.runs.events import Event
 from asrkit.runs.run import Run
 from asrkit.runs.store import RunStore
-from asrkit.runs.view import EVAL_CURVES, TRAIN_CURVES, RunView, with_wer_bounds
+from asrkit.runs.view import DATASET_CURVE, RunView, flatten, list_curves
 from asrkit.ui.common import samples
 
 LOSSES = ("train/loss", "eval/loss")
@@ -31,6 +31,9 @@ DETAILS = ("train/learning_rate", "train/grad_norm", "train/audio_seconds_per_se
 SERIES = (*LOSSES, *RATES, *DETAILS)
 MAX_POINTS = 1_000
 """Points of one curve that a page gets when it opens."""
+
+MAX_DATASET_CURVES = 6
+"""Datasets whose WER has a curve; more of them could not be told apart. The caption of the samples names all."""
 
 MAX_NEW_POINTS = 200
 """Points of one curve that a page gets in an update; more are thinned."""
@@ -45,7 +48,6 @@ READ_BYTES = 1 << 22
 MAX_READ_S = 0.5
 """How long one poll may read an old history before it replies; the next poll continues."""
 
-CURVES_BY_KIND = {events.TRAIN: TRAIN_CURVES, events.EVAL: EVAL_CURVES}
 Columns = dict[str, list[Any]]
 """Points of a curve by column. x: steps, e: epochs, t: seconds of work, y: values."""
 
@@ -67,14 +69,14 @@ class _RecentEvent:
     """A `train` or `eval` event, and the seconds of work until then."""
 
     def __init__(self, event: Event, elapsed_s: float) -> None:
-        self.event = with_wer_bounds(event) if event.kind == events.EVAL else event
+        self.event = flatten(event)
         self.elapsed_s = elapsed_s
 
     @cached_property
     def points(self) -> dict[str, Point]:
         """Curve -> its point as pages get it; computed once for all pages."""
-        curves = CURVES_BY_KIND[self.event.kind]
-        return {name: _round_point(point) for name, point in iter_points(curves, self.event, self.elapsed_s)}
+        points = iter_points(list_curves(self.event), self.event, self.elapsed_s)
+        return {name: _round_point(point) for name, point in points}
 
 
 class RunFollower:
@@ -138,7 +140,7 @@ class RunFollower:
             self.view.apply(event)
             if event.kind == events.STARTED:
                 self._start_offset = event.offset
-            elif index >= num_old and event.kind in CURVES_BY_KIND:
+            elif index >= num_old and list_curves(event):
                 self._recent.append(_RecentEvent(event, self.view.elapsed_s))
         if num_old:
             self._dropped_offset = new_events[num_old - 1].offset
@@ -208,7 +210,8 @@ class FollowerCache:
 
 def _list_series(view: RunView) -> tuple[str, ...]:
     """Return the curves to draw: the mixed error rate only if it selects the best model; else it equals the WER."""
-    return tuple(name for name in SERIES if name != "eval/mer" or view.metric == "mer")
+    datasets = [name for name in view.series if name.startswith(DATASET_CURVE)][:MAX_DATASET_CURVES]
+    return (*(name for name in SERIES if name != "eval/mer" or view.metric == "mer"), *datasets)
 
 
 def _round_point(point: Point) -> Point:

@@ -344,3 +344,16 @@ def test_worker_stamps_its_events_with_elapsed_time(make_run, monkeypatch):
         now["monotonic"] += 500  # nobody works
     assert [one.elapsed_s for one in run.events()[0]] == [0.0, 10.0, 10.0, 20.0]
     assert load_view(run).elapsed_s == 20.0
+
+
+def test_each_of_several_datasets_has_a_curve():
+    run_view = RunView("one")
+    datasets = {"/data/mine": {"wer": 0.4}, "/other/mine": {"wer": 0.6}, "hub:a/b": {"wer": 0.8}}
+    run_view.apply(Event("eval", 1.0, 5, 0.5, {"wer": 0.7}))
+    run_view.apply(Event("eval", 2.0, 10, 1.0, {"wer": 0.5, "datasets": datasets}))
+    assert {name: curve(run_view, name) for name in run_view.series if name.startswith("eval/wer")} == {
+        "eval/wer": [(5, 0.7), (10, 0.5)],
+        "eval/wer/mine": [(10, 0.4)],
+        "eval/wer/mine (2)": [(10, 0.6)],
+        "eval/wer/hub:a/b": [(10, 0.8)],
+    }

@@ -28,6 +28,16 @@ def test_metrics_csv_has_a_row_for_each_value(make_run):
     ]
 
 
+def test_metrics_csv_has_the_wer_of_each_dataset_and_the_interval(make_run):
+    data = {"wer": 0.5, "wer_interval": [0.4, 0.6], "datasets": {"/data/mine": {"wer": 0.25}}}
+    assert [row[3:] for row in rows(make_run(history=[Event("eval", 1003.0, 2, 0.2, data)]))[1:]] == [
+        ["eval/wer", "0.5"],
+        ["eval/wer_low", "0.4"],
+        ["eval/wer_high", "0.6"],
+        ["eval/wer/mine", "0.25"],
+    ]
+
+
 def test_rewound_steps_are_left_out(make_run, monkeypatch):
     monkeypatch.setattr(export, "BLOCK_BYTES", 100)
     again = [Event("started", 2000.0, 1, 0.1, {}), Event("train", 2001.0, 2, 0.2, {"loss": 7.0})]

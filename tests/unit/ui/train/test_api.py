@@ -416,6 +416,25 @@ def test_evaluations_on_a_sample_say_so_and_have_a_band(store, run):
     assert poll(store, run, reply)["points"]["eval/wer_low"]["y"] == [0.05]
 
 
+def test_evaluations_on_several_datasets_have_a_curve_for_each(store, run):
+    def evaluate_on(step, num_datasets):
+        datasets = {f"/home/ann/set {index}": {"wer": index / 10} for index in range(num_datasets)}
+        add_event(run, "eval", step, loss=1.0, wer=0.2, utterances=100, datasets=datasets)
+
+    start(run)
+    evaluate_on(1, 2)
+    reply = poll(store, run)
+    assert {name: curve["y"] for name, curve in reply["points"].items() if "set" in name} == {
+        "eval/wer/set 0": [0.0],
+        "eval/wer/set 1": [0.1],
+    }, "without their paths"
+    assert reply["evaluation"]["caption"] == "Step 1 · 100 clips · WER 20.0 % · set 0: WER 0.0 % · set 1: WER 10.0 %"
+    evaluate_on(2, 9)
+    news = poll(store, run, reply)["points"]
+    assert news["eval/wer/set 1"]["x"] == [2]
+    assert len([name for name in news if "set" in name]) == followers.MAX_DATASET_CURVES
+
+
 @pytest.mark.parametrize(("utterances", "can"), [(64, ["score", "delete"]), (1_000, ["delete"])])
 def test_ended_run_can_be_evaluated_on_all_clips_after_a_sample(store, run, utterances, can):
     start(run)
