@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -10,6 +11,7 @@ import pytest
 from asrkit.errors import RunError
 from asrkit.runs import events, lifecycle, supervisor, view
 from asrkit.runs.devices import _count_gpus
+from tests.support import tiny
 from tests.support.runs import assert_same_ending, loss_curve, train_undisturbed, wait_for_end, wait_for_step
 from tests.support.waiting import wait_for
 
@@ -77,6 +79,29 @@ def test_crashed_run_resumes_to_the_same_result(store, settings, undisturbed):
     assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
     assert run.events_path.read_bytes().startswith(history[: history.rfind(b"\n") + 1])
     assert_same_ending(run, undisturbed)
+
+
+def test_killed_run_on_weighted_datasets_resumes_with_the_same_clips(store, settings, speech, base, tmp_path):
+    other = tiny.write_dataset(tmp_path / "other", train=7, held_out=3, seed=1)
+    changes = {"train": f"{speech} + {other}", "mix": "1,2", "augmentation": "light"}
+    undisturbed = train_undisturbed(tmp_path / "undisturbed", speech, base, **changes)
+    run = supervisor.start(store, settings(**changes), "killed")
+    wait_for_step(run, 6)
+    os.kill(run.process()["pid"], signal.SIGKILL)
+    assert wait_for_end(run) == lifecycle.CRASHED
+    checkpoint = run.checkpoints()[-1]
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    assert state["epoch"] % 1, "the epoch has other clips left"
+    supervisor.resume(store, run)
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
+    # The loss of a step tells its clips. Those after the checkpoint were trained on twice, before and after the kill.
+    expected = dict(loss_curve(undisturbed))
+    losses = [(event.step, event.data["loss"]) for event in run.events()[0] if event.kind == events.TRAIN]
+    assert len(losses) > len(expected) and {step for step, _ in losses} == set(expected)
+    assert [loss for _, loss in losses] == pytest.approx([expected[step] for step, _ in losses], rel=1e-4)
+    assert len({round(loss, 4) for loss in expected.values()}) == len(expected)
+    assert_same_ending(run, undisturbed)
+    assert set(view.load_view(run).evaluations[-1].data["datasets"]) == {str(speech), str(other)}
 
 
 def test_cancelled_run_keeps_only_its_history(store, settings):
