@@ -4,7 +4,7 @@ Fetched files lie in the Hub client's own cache and are fetched once. Without a 
 but only if all of them are there.
 """
 
-from asrkit.hub.fetching import fetch, is_cached
+from asrkit.hub.fetching import fetch, is_cached, missing_bytes
 from asrkit.hub.publishing import Target, publish, require_writable
 from asrkit.hub.repositories import Kind, Repository, inspect_repository, read_text
 
@@ -15,6 +15,7 @@ __all__ = [
     "fetch",
     "inspect_repository",
     "is_cached",
+    "missing_bytes",
     "publish",
     "read_text",
     "require_writable",

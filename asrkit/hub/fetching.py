@@ -45,6 +45,20 @@ def is_cached(model: str) -> bool:
     return isinstance(try_to_load_from_cache(model, "config.json", cache_dir=credentials.cache_dir("model")), str)
 
 
+def missing_bytes(repository: Repository, paths: Iterable[str]) -> int:
+    """Return the size of those files that are not in the cache yet."""
+    from huggingface_hub import try_to_load_from_cache
+
+    name, kind, cache = repository.name, repository.kind, credentials.cache_dir(repository.kind)
+    return sum(
+        repository.sizes[path]
+        for path in paths
+        if not isinstance(
+            try_to_load_from_cache(name, path, cache_dir=cache, revision=repository.commit, repo_type=kind), str
+        )
+    )
+
+
 def fetch(repository: Repository, paths: Iterable[str], on_progress: ProgressCallback | None = None) -> Path:
     """Fetch the files that are not in the cache yet, and return the folder that contains `paths`.
 

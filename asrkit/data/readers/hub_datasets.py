@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from asrkit import hub
+from asrkit.data import access, embedded
 from asrkit.data.readers.hub_names import PREFIX, DatasetName
 from asrkit.data.readers.hub_plans import SHARD_BUILDERS, Plan, make_plan
 from asrkit.data.split_names import names_in_selection, split_role
+from asrkit.data.streams.cache import SPARE_BYTES
+from asrkit.data.streams.clips import StreamedClips
+from asrkit.data.streams.index import describe_size, index_files
+from asrkit.data.streams.options import NOT_STREAMED, StreamMode, StreamOptions
 from asrkit.errors import DataError
+from asrkit.files import free_bytes
 from asrkit.jobs import ProgressCallback
+
+STREAMED_BUILDER = "parquet"
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,10 @@ def list_choices(data: str) -> DatasetChoices:
     return DatasetChoices(plan.configs, plan.config, splits, name.split)
 
 
-def fetch(data: str, on_progress: ProgressCallback | None = None) -> FetchedDataset:
-    """Fetch the clips of `data` from the Hub.
+def fetch(
+    data: str, on_progress: ProgressCallback | None = None, stream: StreamOptions = NOT_STREAMED
+) -> FetchedDataset:
+    """Fetch the clips of `data` from the Hub, or the index of a dataset that is streamed.
 
     Raises HubError for a dataset that cannot be fetched; DataError for a malformed name, a configuration that is still
     to be chosen, and a split that does not exist.
@@ -73,14 +83,48 @@ def fetch(data: str, on_progress: ProgressCallback | None = None) -> FetchedData
     paths_to_fetch = _paths_to_fetch(plan, splits)
     if not paths_to_fetch:
         raise DataError(f"{data} holds no files.")
-    root = hub.fetch(plan.repository, paths_to_fetch, on_progress)
     partial = ", ".join(split for split in splits if split in plan.partial_splits)
+    note = f"; of {partial} the Hub has only a part" if partial else ""
+    if _is_streamed(plan, paths_to_fetch, stream.mode):
+        clips = StreamedClips(stream.cache_bytes)
+        files = index_files(plan.repository, paths_to_fetch, stream.audio_column, clips, on_progress)
+        indexed = dict(zip(paths_to_fetch, files, strict=True))
+        num_bytes = sum(plan.repository.sizes[path] for path in paths_to_fetch)
+        return FetchedDataset(
+            None,
+            {split: [indexed[path] for path in paths] for split, paths in splits.items()},
+            name.split,
+            f"{note}; streams {describe_size(num_bytes, stream.cache_bytes)}",
+        )
+    root = hub.fetch(plan.repository, paths_to_fetch, on_progress)
     return FetchedDataset(
         None if plan.by_file else root / _common_folder(splits),
         {split: [root / path for path in paths] for split, paths in splits.items()},
         name.split,
-        f"; of {partial} the Hub has only a part" if partial else "",
+        note,
     )
+
+
+def _is_streamed(plan: Plan, paths: Sequence[str], mode: StreamMode) -> bool:
+    """Whether a dataset is streamed. Raises DataError for one that is to be, but cannot."""
+    if mode == "no":
+        return False
+    if access.is_visitor():
+        if mode == "yes":
+            raise DataError("Datasets are not streamed for visitors of this app; set stream to no.")
+        return False
+    if plan.builder != STREAMED_BUILDER:
+        if mode == "yes":
+            raise DataError(
+                f"{plan.repository.name} holds no parquet files, so it cannot be streamed; set stream to no, or give "
+                "the parquet files that the Hub converts datasets to."
+            )
+        return False
+    if mode == "yes":
+        return True
+    missing = hub.missing_bytes(plan.repository, paths)
+    # What is fetched is written out once more, as clips.
+    return bool(missing) and 2 * missing + SPARE_BYTES > free_bytes(embedded.cache_dir())
 
 
 def _choose_splits(plan: Plan, name: DatasetName) -> dict[str, list[str]]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data import embedded, limits
-from asrkit.data.readers import tables
+from asrkit.data.readers import streamed_parquet, tables
 from asrkit.data.readers.columns import ColumnChoice, choose_columns, note_columns
 from asrkit.data.readers.rows import TableRow, extract_audio, make_utterances
+from asrkit.data.streams.origins import INDEX, Origin
 from asrkit.errors import DataError, first_line
 
 SUFFIX = ".parquet"
@@ -19,10 +20,12 @@ _BATCH_BYTES = 256 << 20
 
 
 def read(path: Path, clips_dir: Path | None, choice: ColumnChoice) -> tables.Table:
-    """Read the utterances of a file. Raises DataError for a damaged one and as `tables.read` does."""
+    """Read the utterances of a file, or of a streamed one. DataError for a damaged one and as `tables.read` does."""
     import pyarrow
     from pyarrow import parquet
 
+    if path.name == INDEX and (origin := Origin.read(path.parent)):
+        return streamed_parquet.read(path, origin, choice)
     clips = embedded.ClipExtractor(clips_dir)
     rows: list[tuple[TableRow, str]] = []
     try:
