@@ -19,6 +19,7 @@ import json
 import os
 import random
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--hostile", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the app and the run end too
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as (port, process, store):
         print(json.dumps(measure(args, Path(folder), port, process, store), indent=2))
 
