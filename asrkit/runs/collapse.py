@@ -61,8 +61,9 @@ def _explain_collapse(history: RunHistory, score: EvaluationScore) -> str:
         if is_babble
         else "The model outputs only blanks or one letter, whatever its input"
     )
-    likely = f" Likely because {'; '.join(reasons)}." if reasons else ""
-    return f"{symptom}: {', '.join(evidence)}.{likely}"
+    observed = f"{symptom}: {', '.join(evidence)}."
+    likely = f"Likely because {'; '.join(reasons)}."
+    return f"{observed} {likely}" if reasons else observed
 
 
 def _list_collapse_remedies(history: RunHistory) -> list[str]:

@@ -16,6 +16,7 @@ from asrkit.ui.common.request_fields import RequestError, check_request
 from asrkit.ui.security.endpoints import FUNCTIONS
 from asrkit.ui.security.paths import hide_paths, reveal_request
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
+from asrkit.ui.strings.messages import translate
 
 P = ParamSpec("P")
 
@@ -54,7 +55,7 @@ def with_error_reply(function: Callable[P, Reply]) -> Callable[P, Reply]:
         except RequestError:  # has a status of its own
             raise
         except AsrkitError as error:
-            return {"error": str(error)}
+            return {"error": translate(str(error))}
 
     return reply
 
@@ -68,9 +69,9 @@ def _serve(function: Callable[[Request], Reply], name: str, action: Action) -> C
             reveal_request(checked)
             return _respond(hide_paths(function(checked)))
         except PermissionDenied as error:
-            return _respond({"error": hide_paths(str(error))}, 403)
+            return _respond({"error": hide_paths(translate(str(error)))}, 403)
         except RequestError as error:
-            return _respond({"error": str(error)}, 400)
+            return _respond({"error": translate(str(error))}, 400)
 
     serve.__name__ = name
     return serve

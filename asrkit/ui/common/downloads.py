@@ -28,6 +28,7 @@ from asrkit.ui.common.served_files import AudioBytes, ServedFiles, make_response
 from asrkit.ui.security.paths import hide_paths, path_hider
 from asrkit.ui.security.permissions import Action, PermissionDenied, check
 from asrkit.ui.security.store import GuardedStore
+from asrkit.ui.strings.messages import translate
 
 
 def add_routes(app: FastAPI, store: RunStore, audio: ServedFiles | None = None) -> None:
@@ -72,9 +73,9 @@ def make_routes(store: RunStore, checks: Sequence[Depends]) -> list[APIRoute]:
             try:
                 return respond(request, runs.get(request.path_params["run"]))
             except PermissionDenied as error:
-                return PlainTextResponse(str(error), status_code=403)
+                return PlainTextResponse(translate(str(error)), status_code=403)
             except AsrkitError as error:
-                return PlainTextResponse(hide_paths(str(error)), status_code=404)
+                return PlainTextResponse(hide_paths(translate(str(error))), status_code=404)
 
         return endpoint
 

@@ -18,6 +18,7 @@ from asrkit.models import catalogue
 from asrkit.runs import model_choices
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
+from asrkit.ui.strings.messages import translate
 
 NAMES = tuple(FIELDS)
 """The settings in the order of the form's values."""
@@ -148,7 +149,7 @@ def find_problems(values: Sequence[Any]) -> dict[str, str]:
         for name, value in given.items()
         if value is None and not isinstance(getattr(DEFAULTS, name), str)
     }
-    return configs.check_values(given)[1] | empty
+    return {name: translate(problem) for name, problem in configs.check_values(given)[1].items()} | empty
 
 
 def find_changes(values: Sequence[Any]) -> dict[str, str]:

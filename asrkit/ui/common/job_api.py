@@ -9,6 +9,7 @@ from asrkit.errors import DataError
 from asrkit.jobs import CANCELLED, WAITING, Job, JobRegistry
 from asrkit.ui import strings
 from asrkit.ui.common.component import Reply, Request, with_error_reply
+from asrkit.ui.strings.messages import translate
 
 Result = TypeVar("Result")
 
@@ -40,7 +41,7 @@ class JobApi(Generic[Result]):
         """
         return {
             "waits": job.state == WAITING,
-            "words": job.message,
+            "words": translate(job.message),
             "share": job.share,
-            "failed": strings.text("common.cancelled") if job.state == CANCELLED else str(job.error or ""),
+            "failed": strings.text("common.cancelled") if job.state == CANCELLED else translate(str(job.error or "")),
         }

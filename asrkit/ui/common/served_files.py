@@ -19,6 +19,7 @@ from fastapi.routing import APIRoute
 
 from asrkit.errors import AsrkitError
 from asrkit.ui.security.paths import hide_paths, reveal_paths
+from asrkit.ui.strings.messages import translate
 
 BLOCK_BYTES = 1 << 16
 CACHE_CONTROL = "private, max-age=3600"
@@ -79,7 +80,7 @@ class ServedFiles:
             try:
                 audio = open_audio(reveal_paths(dict(request.query_params)))
             except AsrkitError as error:
-                return PlainTextResponse(hide_paths(str(error)), status_code=404)
+                return PlainTextResponse(hide_paths(translate(str(error))), status_code=404)
             return make_response(request, audio)
 
         def serve_archive(request: Request) -> Response:
@@ -89,7 +90,7 @@ class ServedFiles:
             try:
                 content = self._archives[name](request.query_params)
             except AsrkitError as error:
-                return PlainTextResponse(hide_paths(str(error)), status_code=404)
+                return PlainTextResponse(hide_paths(translate(str(error))), status_code=404)
             headers = {"Content-Disposition": f'attachment; filename="{name}.zip"', "Cache-Control": "no-store"}
             if isinstance(content, Path):
                 return FileResponse(content, headers=headers, media_type="application/zip")

@@ -12,6 +12,7 @@ from asrkit.runs.run import CANCEL, Run
 from asrkit.runs.system import SystemLoad
 from asrkit.runs.view import RunView
 from asrkit.ui import strings
+from asrkit.ui.strings.messages import translate, translate_fields
 from asrkit.units import format_duration, format_rate, format_rough_duration, format_size
 
 PHASES = ("loading", "preparing", "auditing", "training", "evaluating", "saving")
@@ -61,9 +62,10 @@ def format_phase(event: Event) -> str:
     """Format a phase event, with its progress."""
     name = str(event.data.get("phase", ""))
     known = strings.text(f"phase.{name}") if name in PHASES else name.capitalize()
-    text = str(event.data.get("text") or known or strings.text("activity.working"))
+    english = str(event.data.get("text") or "")
+    text = translate(english) or known or strings.text("activity.working")
     done, total = event.data.get("done"), event.data.get("total")
-    if done is None or not total or re.search(r"\d+ of \d+|\d+ ?%", text):
+    if done is None or not total or re.search(r"\d+ of \d+|\d+ ?%", english):
         return text
     if str(total) in text:
         return strings.text("activity.phase_share", phase=text, share=f"{done / total:.0%}")
@@ -138,9 +140,9 @@ def describe_silence(status: str, heartbeat_status: HeartbeatStatus | None) -> s
 def describe_queue(queue_status: queue.QueueStatus) -> str:
     """Format `Waiting for run a and 1 more to finish`, or with several devices how many have to become free."""
     if queue_status.launcher_text:
-        return queue_status.launcher_text
+        return translate(queue_status.launcher_text)
     if queue_status.error_message:
-        return strings.text("queue.blocked", reason=queue_status.error_message.rstrip("."))
+        return strings.text("queue.blocked", reason=translate(queue_status.error_message).rstrip(".。।"))
     running, queued = queue_status.running_ids, queue_status.queued_ids
     if len(running) > 1 or queue_status.num_devices > 1:
         text = strings.text("queue.for_devices", count=queue_status.num_devices, running=len(running))
@@ -210,4 +212,5 @@ def describe_error(run: Run, status: str, view: RunView) -> dict[str, str] | Non
     """Return `{"message", "remedy", "traceback"}` of a run that failed or crashed, else None."""
     if status == lifecycle.CRASHED and run.has_flag(CANCEL):
         return {"message": strings.text("outcome.forced"), "remedy": "", "traceback": ""}
-    return summary.describe_failure(run, status, view)
+    failure = summary.describe_failure(run, status, view)
+    return failure and translate_fields(failure, "message", "remedy")

@@ -23,6 +23,7 @@ from asrkit.ui.common.private_folder import make_private_folder
 from asrkit.ui.security.paths import hide_paths
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
+from asrkit.ui.strings.messages import translate
 
 UPLOAD_PATH = "/upload"
 PARTIAL_PREFIX = "tmp"
@@ -57,7 +58,7 @@ class UploadMiddleware:
         try:
             await asyncio.to_thread(storage.check_room, int(length) if length.isdecimal() else 0)
         except QuotaError as error:
-            return await PlainTextResponse(str(error), status_code=413)(scope, receive, send)
+            return await PlainTextResponse(translate(str(error)), status_code=413)(scope, receive, send)
         token = _upload.set(secrets.token_hex(8))
         start: dict[str, Any] = {}
         reply: list[bytes] = []

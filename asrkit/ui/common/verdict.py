@@ -9,6 +9,7 @@ from asrkit.runs.run import CANCEL, Run
 from asrkit.runs.view import RunView
 from asrkit.ui import strings
 from asrkit.ui.common import status_text
+from asrkit.ui.strings.messages import translate
 
 HIGH_WER = 0.3
 """From this error rate on, more clips help more than clips with the words that are still wrong."""
@@ -21,7 +22,7 @@ def describe_outcome(run: Run, status: str, view: RunView) -> str:
     has_model, text = run.has_model(), _describe_end(run, status, view)
     end = summary.get_end_event(run, view) if status == lifecycle.STOPPED else None
     if end and (end.data.get("forced") or not end.data.get("saved", has_model)):
-        return str(end.data.get("message") or strings.text("outcome.cancelled"))
+        return translate(str(end.data.get("message") or "")) or strings.text("outcome.cancelled")
     return f"{text} {strings.text('outcome.transcribe')}" if has_model and has_improved(view) else text
 
 
@@ -42,7 +43,7 @@ def _describe_end(run: Run, status: str, view: RunView) -> str:
         name = "best" if has_improved(view) else "maybe_chance" if best.step else "no_gain"
         parts.append(strings.text(f"outcome.{name}", metric=metric[:1].upper() + metric[1:], step=best.step))
     if status == lifecycle.STOPPED:
-        parts.append(summary.describe_model_step(run, view))
+        parts.append(translate(summary.describe_model_step(run, view)))
     if best and has_improved(view):
         parts.append(_describe_gain(view, best))
     return " ".join(filter(None, parts))

@@ -39,6 +39,7 @@ from asrkit.ui.data import audit_report, dataset_report, estimates, hub_choices,
 from asrkit.ui.data.dataset_cache import COLUMN_SETTINGS, SETTINGS, DatasetCache, LoadedDataset, make_key
 from asrkit.ui.security.quotas import admit_job, owner_name
 from asrkit.ui.security.storage import storage
+from asrkit.ui.strings.messages import translate
 from asrkit.units import format_rough_duration
 
 ABANDON_AFTER_S = 150
@@ -158,7 +159,7 @@ class DataApi:
             "estimate": estimates.describe_audit_estimate(
                 config, job.result, self.store, self._is_proposed(request, config)
             ),
-            "advice": self._advise(request, job.result).sentence,
+            "advice": translate(self._advise(request, job.result).sentence),
             **audit_report.make_report(job.result, limits),
         }
 
@@ -294,4 +295,4 @@ def _check_quota(folder: Path) -> None:
 
 def _describe_progress(job: Job[Any]) -> Reply:
     left = strings.text("progress.left", left=format_rough_duration(job.left_s)) if job.left_s else ""
-    return {"state": "running", "what": job.message, "done": job.done, "of": job.total, "left": left}
+    return {"state": "running", "what": translate(job.message), "done": job.done, "of": job.total, "left": left}

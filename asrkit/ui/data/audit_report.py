@@ -18,6 +18,7 @@ from asrkit.runs import dataset_audit
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_report import describe_clip
+from asrkit.ui.strings.messages import translate
 
 MAX_CLIPS = 20  # of each finding
 MAX_SPEAKERS = 12
@@ -130,8 +131,8 @@ def _describe_finding(result: Inspection, finding: Finding) -> dict[str, Any]:
         "title": strings.text(f"data.finding.{finding.code}"),
         "kind": finding.kind,
         "count": finding.count,
-        "effect": finding.cause,
-        "fix": finding.remedy,
+        "effect": translate(finding.cause),
+        "fix": translate(finding.remedy),
         "settings": finding.settings,
         "changes": finding.changes,
         "examples": [] if finding.clips else finding.examples,
@@ -150,7 +151,7 @@ def _describe_detail(result: Inspection, finding: Finding, index: int) -> str:
     """Return the figure for which the finding lists this clip; empty if it has none."""
     clip, stats = result.clips[index], result.clips[index].stats
     if clip.code == finding.code:
-        return clip.detail
+        return translate(clip.detail)
     if finding.code == "poor-alignment":
         return strings.text("data.detail.score", value=f"{result.scores[index]:.2f}")
     if finding.code in ("fast-speech", "slow-speech"):

@@ -15,6 +15,7 @@ from asrkit.errors import ColumnError
 from asrkit.ui import strings
 from asrkit.ui.common.component import Reply
 from asrkit.ui.data import proposals
+from asrkit.ui.strings.messages import translate
 
 MAX_LISTED = 500  # clips of a recorded dataset, each of which can be changed
 NUM_PREVIEWED = 8  # clips, and pairs of sentences
@@ -52,7 +53,7 @@ def describe_columns(name: str, error: ColumnError, chosen: dict[str, str]) -> R
     return {
         "state": "columns",
         "name": name,
-        "message": str(error),
+        "message": translate(str(error)),
         "column_names": [column for column in error.column_names if column],
         "columns": chosen,
     }

@@ -17,6 +17,7 @@ from asrkit.runs import devices, estimate, pace, system
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache
+from asrkit.ui.strings.messages import translate
 
 MAX_TABLE_BYTES = 1 << 20
 """Of a recorded dataset, whose table is read again whenever the form changes: some 10,000 clips."""
@@ -62,7 +63,7 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
         train = mix.durations_s.tolist()
         sentences.append(_describe_mix(mix, weights))
     if result := estimate.estimate_run(config, train, store, eval_s):
-        sentences.insert(0, result.describe())
+        sentences.insert(0, translate(result.describe()))
         is_on_cpu = not devices.list_devices()[0].startswith(devices.CUDA)
         if is_on_cpu and system.is_busy() and not pace.has_run_lately("cpu"):
             sentences.append(strings.text("train.machine_busy"))
@@ -95,8 +96,8 @@ def describe_audit_estimate(config: TrainConfig, inspection: Inspection, store: 
         return ""
     preset = configs.load_preset(config.preset).title if config.preset else strings.text("data.no_preset")
     if is_proposed:
-        return strings.text("data.estimate_proposed", preset=preset, estimate=result.describe())
-    return strings.text("data.estimate", model=config.model, preset=preset, estimate=result.describe())
+        return strings.text("data.estimate_proposed", preset=preset, estimate=translate(result.describe()))
+    return strings.text("data.estimate", model=config.model, preset=preset, estimate=translate(result.describe()))
 
 
 def _list_lengths(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> list[_ClipLengths]:

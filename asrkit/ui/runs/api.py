@@ -31,6 +31,7 @@ from asrkit.ui.runs.tracker import RunTracker
 from asrkit.ui.security.permissions import Action, can
 from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
+from asrkit.ui.strings.messages import translate
 from asrkit.ui.train.followers import FollowerCache
 
 COMPARED_POINTS = 400
@@ -226,7 +227,7 @@ class RunsApi:
                 card = published.parse_card(text, strings.text("comparison.pasted_text"))
                 title, curves = strings.text("comparison.pasted_card"), published.get_curves(card)
         except DataError as error:
-            return {"notice": str(error)}
+            return {"notice": translate(str(error))}
         return {
             "notice": "",
             "title": title,

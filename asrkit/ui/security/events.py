@@ -14,6 +14,7 @@ from asrkit.ui.security.endpoints import EVENTS
 from asrkit.ui.security.guard import LANGUAGE_KEY, SCOPE_KEY
 from asrkit.ui.security.paths import hide_paths, reveal_paths
 from asrkit.ui.security.permissions import Identity, PermissionDenied, as_identity, check, current_identity
+from asrkit.ui.strings.messages import translate
 
 
 def identity_of(request: gr.Request) -> Identity:
@@ -44,7 +45,7 @@ def guarded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
             try:
                 check(action)
             except PermissionDenied as error:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise gr.Error(translate(str(error)), print_exception=False) from error
             try:
                 named = {"query": request.query_params} if takes_query else {}
                 return hide_paths(function(*map(reveal_paths, values), **named))

@@ -42,6 +42,7 @@ from asrkit.ui.security.permissions import NOBODY, OPERATOR, Action, Identity, R
 from asrkit.ui.security.rates import RequestLimits
 from asrkit.ui.security.signed_in import signed_in_user
 from asrkit.ui.security.storage import storage
+from asrkit.ui.strings.messages import translate
 
 SCOPE_KEY, LANGUAGE_KEY = "asrkit.identity", "asrkit.language"
 LANGUAGE_COOKIE = "asrkit-language"
@@ -85,7 +86,7 @@ class Guard:
             with self.limits.open_request(who, address):
                 await self._answer(scope, receive, send, who, body)
         except BodyRefused as error:
-            await _refuse(error.status, str(error))(scope, receive, send)
+            await _refuse(error.status, translate(str(error)))(scope, receive, send)
         finally:
             body.release()
 

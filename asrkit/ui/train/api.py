@@ -28,6 +28,7 @@ from asrkit.ui.common.viewers import Viewers
 from asrkit.ui.security.permissions import Action, can, check
 from asrkit.ui.security.quotas import page_owner
 from asrkit.ui.security.store import GuardedStore
+from asrkit.ui.strings.messages import translate, translate_fields
 from asrkit.ui.train import run_settings, slowdown
 from asrkit.ui.train.followers import FollowerCache, RunFollower
 from asrkit.ui.train.run_quota import run_admitted
@@ -104,7 +105,7 @@ class TrainApi:
                     reply["can"] += [name for name, becomes in SHARE_ACTIONS.items() if becomes != visibility]
                 reply["machine"] = self._describe_machine(follower.run, follower.view, reply["status"])
             except RunError as error:
-                reply["notice"] = str(error)
+                reply["notice"] = translate(str(error))
         base_ms = LIVE_MS if run_id and not reply.get("ended", True) else ENDED_MS
         reply["pace_ms"] = self.viewers.poll_interval_ms(str(request.get("page")), base_ms, *page_owner())
         return reply
@@ -114,7 +115,7 @@ class TrainApi:
         try:
             return {"run": start_admitted(self.store, configs.load_preset("demo").config).id}
         except (AsrkitError, OSError) as error:
-            return {"notice": str(error)}
+            return {"notice": translate(str(error))}
 
     def _start_ready_runs(self) -> tuple[list[run_list.Row], list[Run], str]:
         """Start the queued runs whose devices are free; return all rows, the queue, and why a start failed."""
@@ -127,7 +128,7 @@ class TrainApi:
                 rows = self.run_list.rows(refresh=True)
                 queued = run_list.list_queue(rows)
         except (AsrkitError, OSError) as error:
-            notice = strings.text("queue.not_started", error=error)
+            notice = strings.text("queue.not_started", error=translate(str(error)))
         return rows, queued, notice
 
     def _describe_machine(self, run: Run, view: RunView, status: str) -> str:
@@ -163,7 +164,7 @@ class TrainApi:
             else:
                 RUN_ACTIONS[action](run)
         except (AsrkitError, OSError) as error:
-            return {"notice": str(error)}
+            return {"notice": translate(str(error))}
         finally:
             self.run_list.rows(refresh=True)
         return {"notice": ""}
@@ -175,7 +176,7 @@ class TrainApi:
             check(Action.CONTROL_RUN, run)
             write_description(run, make_description(request["name"], request["tags"], request["notes"]))
         except (AsrkitError, OSError) as error:
-            return {"notice": str(error)}
+            return {"notice": translate(str(error))}
         self.run_list.rows(refresh=True)
         return {"notice": ""}
 
@@ -184,7 +185,7 @@ class TrainApi:
         try:
             return {"settings": run_settings.list_settings(self.store.get(str(request.get("run")))), "notice": ""}
         except AsrkitError as error:
-            return {"settings": [], "notice": str(error)}
+            return {"settings": [], "notice": translate(str(error))}
 
     def make_command(self, request: Request) -> Reply:
         """Return the command line that starts a run with the settings of run `run`, or an error as `notice`."""
@@ -194,7 +195,7 @@ class TrainApi:
                 "notice": "",
             }
         except AsrkitError as error:
-            return {"command": "", "notice": str(error)}
+            return {"command": "", "notice": translate(str(error))}
 
 
 def describe_run(follower: RunFollower, request: Request, active: list[Run], queued: list[Run]) -> Reply:
@@ -248,7 +249,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
         "has_files": can(Action.READ_RUN_FILES, run),
         "visibility": "",
         "error": _describe_error(run, status, view) if update.read == 1.0 else None,
-        "findings": view.findings,
+        "findings": [translate_fields(finding, "cause", "remedy") for finding in view.findings],
         "evaluations": None if is_list_known else [event.step or 0 for event in view.evaluations],
         "evaluation": _render_evaluation(follower, request.get("at_step"), request.get("evaluation")),
         "log": launchers.of_run(run).logs(run) if request.get("log") and can(Action.READ_RUN_FILES, run) else None,

@@ -20,6 +20,7 @@ from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common import form
 from asrkit.ui.security.permissions import current_identity
+from asrkit.ui.strings.messages import translate
 from asrkit.ui.train.run_quota import run_admitted
 
 ENABLE = "() => Array(2).fill({ __type__: 'update', interactive: true })"
@@ -84,7 +85,14 @@ def start_run(
         decide = (
             gr.update(visible=True, value=strings.text(f"train.decide.{'-'.join(settings)}")) if settings else hidden
         )
-        yield gr.skip(), update_message(str(error), "callout bad", "alert"), gr.skip(), decide, settings, gr.skip()
+        yield (
+            gr.skip(),
+            update_message(translate(str(error)), "callout bad", "alert"),
+            gr.skip(),
+            decide,
+            settings,
+            gr.skip(),
+        )
         return
     except BaseException as error:  # raised again for the terminal; no event follows one that fails
         yield (

@@ -21,6 +21,7 @@ from asrkit.ui.export.api import ExportApi
 from asrkit.ui.security.deployment import Deployment
 from asrkit.ui.security.events import guarded
 from asrkit.ui.security.paths import hide_paths
+from asrkit.ui.strings.messages import translate
 from asrkit.ui.train import live_panel
 from asrkit.ui.train.form_layout import build_form, render_note
 from asrkit.ui.train.start import CLEAR, ENABLE, REFOCUS, REMEMBER, make_start, update_message
@@ -198,7 +199,7 @@ def _update_dependents(
     try:
         config = form.read_form(values)
     except AsrkitError as error:
-        return [str(error), saved, json.dumps(saved), "", marks]
+        return [translate(str(error)), saved, json.dumps(saved), "", marks]
     return [
         form.make_command(config, store),
         saved,

@@ -28,6 +28,7 @@ from asrkit.ui.common.served_files import AudioFile
 from asrkit.ui.common.upload_folder import check_uploaded
 from asrkit.ui.security.quotas import owner_name
 from asrkit.ui.security.storage import storage
+from asrkit.ui.strings.messages import translate
 from asrkit.ui.transcribe import before, compare, live, retraining
 from asrkit.ui.transcribe.hints import describe_common_words, read_hints
 from asrkit.ui.transcribe.model_loading import ModelLoader
@@ -281,7 +282,7 @@ def _describe(recording: Recording, num_seen: int = 0) -> Reply:
         "partial": recording.partial,
         "duration_s": recording.duration_s,
         "seconds": recording.seconds,
-        "notice": recording.notice,
+        "notice": translate(recording.notice),
     }
 
 
@@ -292,8 +293,8 @@ def _describe_progress(recording: Recording) -> Reply:
         "name": recording.name,
         "state": recording.state,
         "share": 1.0 if recording.state == DONE else min(1.0, share),
-        "notice": recording.notice,
-        "waits": recording.pending_message,
+        "notice": translate(recording.notice),
+        "waits": translate(recording.pending_message),
         "duration_s": recording.duration_s,
         "seconds": recording.seconds,
         "text": join_words(recording.words[:40]),

@@ -15,6 +15,7 @@ from asrkit.text.normalisers import normalise
 from asrkit.text.scripts import tokenize_mixed
 from asrkit.ui import strings
 from asrkit.ui.common import samples
+from asrkit.ui.strings.messages import translate
 
 CHECKPOINTS = "checkpoints of "
 """Begins the value of a choice that stands for every checkpoint of a run."""
@@ -63,7 +64,7 @@ def _render_row(store: RunStore, name: str, source: str, wave: Waveform, hints: 
         text = transcribe(store, source, wave, hints)
     except (ConfigError, ModelError) as error:
         width = 2 if reference else 1
-        return f'<tr><td>{escape(name)}</td><td colspan="{width}"><i>{escape(str(error))}</i></td></tr>'
+        return f'<tr><td>{escape(name)}</td><td colspan="{width}"><i>{escape(translate(str(error)))}</i></td></tr>'
     hypothesis = normalise(text, "basic") if reference else text
     shown = samples.mark_errors(reference, hypothesis) if reference else escape(hypothesis)
     rate = metrics.score([reference], [hypothesis]).mer.rate if reference else None

@@ -21,6 +21,7 @@ from asrkit.runs.store import RunStore
 from asrkit.transcription import files, writers
 from asrkit.ui import strings
 from asrkit.ui.security.events import guarded
+from asrkit.ui.strings.messages import translate
 from asrkit.ui.transcribe.hints import read_hints
 
 MAX_CONCURRENT = 4
@@ -45,7 +46,7 @@ def add_transcribe_endpoint(store: RunStore) -> None:
             hints = read_hints({"hot": hot_words, "expect": expect})
             return transcribe_file(store, audio, model, hints, format)
         except AsrkitError as error:
-            raise gr.Error(str(error).replace(audio, Path(audio).name), print_exception=False) from error
+            raise gr.Error(translate(str(error).replace(audio, Path(audio).name)), print_exception=False) from error
 
     audio, *texts = (
         gr.File(visible=False, label="audio"),
