@@ -1,10 +1,10 @@
 """Human recordings to a folder of 16 kHz FLAC clips with a list, as `corpus` writes them, for `starter` to train on.
 
-    python -m assets.recipe.human HUMAN_SPEECH SPEECH HELD_OUT
+    python -m assets.recipe.human HUMAN_SPEECH... SPEECH HELD_OUT
 
-HUMAN_SPEECH has `metadata.csv` with file_name, text, speaker and source. Of the source `librispeech`, a fifth of the
-readers is written to HELD_OUT/readers.jsonl and never trained on. The other sources do not tell their speakers apart,
-so all of them are trained on; the quiet around their speech is cut.
+Each HUMAN_SPEECH has `metadata.csv` with file_name, text, speaker and source. Of the source `librispeech`, a fifth of
+the readers is written to HELD_OUT/readers.jsonl and never trained on, nor is what other sources have of them. All other
+speakers are trained on; the quiet around the speech of other sources is cut.
 """
 
 from __future__ import annotations
@@ -27,37 +27,46 @@ LOUD_SHARE = 0.35
 """Of the way from the level of the quiet to that of the speech; what is above it is speech."""
 MIN_S = 0.3
 NUM_HELD_OUT = 43
+READERS = "librispeech"
+"""The source whose readers are held out."""
 SYMBOLS = frozenset("abcdefghijklmnopqrstuvwxyz'")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
+    parser.add_argument("sources", type=Path, nargs="+")
     parser.add_argument("out", type=Path)
     parser.add_argument("held_out", type=Path)
     options = parser.parse_args()
     for folder in (options.out, options.held_out):
         folder.mkdir(parents=True, exist_ok=True)
-    with open(options.source / "metadata.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    readers = sorted({row["speaker"] for row in rows if row["source"] == "librispeech"})
+    rows = [(source, row) for source in options.sources for row in read_rows(source)]
+    readers = sorted({row["speaker"] for _, row in rows if row["source"] == READERS})
     random.Random(0).shuffle(readers)
     held_out = set(readers[:NUM_HELD_OUT])
     lists: dict[Path, list[dict]] = {options.out / "human.jsonl": [], options.held_out / "readers.jsonl": []}
     train, test = lists.values()
-    for number, row in enumerate(rows):
-        samples = load(options.source / row["file_name"])
-        if row["source"] != "librispeech":
+    for number, (source, row) in enumerate(rows):
+        is_held_out = row["speaker"] in held_out
+        if is_held_out and row["source"] != READERS:
+            continue
+        samples = load(source / row["file_name"])
+        if row["source"] != READERS:
             samples = trim(samples)
         if len(samples) < MIN_S * RATE:
             continue
         path = options.out / f"human-{number:05d}.flac"
         soundfile.write(path, samples / max(1e-6, np.abs(samples).max()) * 0.7, RATE, subtype="PCM_16")
         clip = {"path": str(path), "text": clean(row["text"]), "voice": f"human-{row['source']}:{row['speaker']}"}
-        clips = test if row["speaker"] in held_out else train
+        clips = test if is_held_out else train
         clips.append({**clip, "duration_s": len(samples) / RATE})
     for path, clips in lists.items():
         path.write_text("".join(json.dumps(clip) + "\n" for clip in clips))
+
+
+def read_rows(source: Path) -> list[dict[str, str]]:
+    with open(source / "metadata.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def load(path: Path) -> np.ndarray:

@@ -5,7 +5,8 @@
 
 Resumable: `OUT/state.pt` is replaced every few minutes and a second call goes on from it. The learning rate follows the
 training time that has been spent, not a number of steps, so the budget is minutes whatever the machine. New clips that
-appear in SPEECH are picked up as they come.
+appear in SPEECH are picked up as they come. With an NVIDIA GPU all of it happens there; `--workers` processes then
+have to augment enough.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from asrkit.models import memory_format
 from asrkit.training.augment import RATE, STRENGTHS
 
 ALPHABET = ["<pad>", "<unk>", "|", "'", *"abcdefghijklmnopqrstuvwxyz"]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 TOKEN = {symbol: number for number, symbol in enumerate(ALPHABET)} | {" ": ALPHABET.index("|")}
 
 
@@ -73,10 +75,15 @@ def config() -> Wav2Vec2Config:
 
 
 WEIGHTS = {
-    "human-librispeech": 6.0,
+    "human-librispeech": 8.0,
+    "human-librispeech-clean5": 3.0,
+    "human-librispeech-aligned": 3.0,
+    "human-vctk": 4.0,
+    "human-ljspeech": 1.5,
+    "human-an4": 1.0,
     "human-orders": 3.0,
     "human-words": 0.4,
-    "kokoro": 2.0,
+    "kokoro": 2.5,
     "piper": 1.0,
     "flite": 0.5,
     "espeak": 0.4,
@@ -84,6 +91,8 @@ WEIGHTS = {
 }
 """How often a source's clips are drawn, relative to the others: human and natural voices more."""
 LONGEST_S = 17.0
+LENGTH_GRID = RATE // 2
+"""Batches are padded to multiples of this: oneDNN makes code for every new length, a third of the time of a step."""
 
 
 class Speech(IterableDataset):
@@ -93,7 +102,7 @@ class Speech(IterableDataset):
         self.folder, self.seconds, self.longest_s, self.seed = folder, seconds, longest_s, seed
 
     def __iter__(self):
-        rng = np.random.default_rng([self.seed, time.time_ns()])
+        rng = np.random.default_rng([self.seed, os.getpid(), time.time_ns()])
         while True:
             rows = [
                 json.loads(line)
@@ -126,8 +135,9 @@ class Speech(IterableDataset):
 
 def collate(pairs) -> dict[str, torch.Tensor]:
     lengths = [len(samples) for samples, _ in pairs]
-    values = torch.zeros(len(pairs), max(lengths))
-    mask = torch.zeros(len(pairs), max(lengths), dtype=torch.long)
+    length = -(-max(lengths) // LENGTH_GRID) * LENGTH_GRID
+    values = torch.zeros(len(pairs), length)
+    mask = torch.zeros(len(pairs), length, dtype=torch.long)
     ids = [[TOKEN[c] for c in text] for _, text in pairs]
     labels = torch.full((len(pairs), max(map(len, ids))), -100)
     for i, (samples, _) in enumerate(pairs):
@@ -135,6 +145,10 @@ def collate(pairs) -> dict[str, torch.Tensor]:
         mask[i, : len(samples)] = 1
         labels[i, : len(ids[i])] = torch.tensor(ids[i])
     return {"input_values": values, "attention_mask": mask, "labels": labels}
+
+
+def to_device(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: values.to(DEVICE, non_blocking=True) for name, values in batch.items()}
 
 
 def greedy(logits: torch.Tensor) -> str:
@@ -148,7 +162,7 @@ def score(model, rows) -> dict[str, float]:
     references, hypotheses = [], []
     for row in rows:
         samples, _ = soundfile.read(row["path"], dtype="float32")
-        batch = collate([(samples, row["text"])])
+        batch = to_device(collate([(samples, row["text"])]))
         hypotheses.append(greedy(model(batch["input_values"], attention_mask=batch["attention_mask"]).logits[0]))
         references.append(row["text"])
     model.train()
@@ -165,15 +179,15 @@ def pretrain_spectra(model, loader, minutes: float) -> None:
     The output of a random convolution stack depends on phase; learning spectra through CTC alone takes longer than all
     the rest. 80 bands, 25 ms frames every 20 ms: frame for frame what the model's output frames cover.
     """
-    mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=320, n_mels=80, center=False)
-    encoder, readout = model.wav2vec2.feature_extractor, torch.nn.Linear(model.config.conv_dim[-1], 80)
+    mel = torchaudio.transforms.MelSpectrogram(RATE, n_fft=400, hop_length=320, n_mels=80, center=False).to(DEVICE)
+    encoder, readout = model.wav2vec2.feature_extractor, torch.nn.Linear(model.config.conv_dim[-1], 80).to(DEVICE)
     parameters = [*encoder.parameters(), *readout.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=2e-3, betas=(0.9, 0.98), fused=True)
     begun, step, losses = time.monotonic(), 0, []
     while (done := (time.monotonic() - begun) / (minutes * 60)) < 1:
-        values = next(loader)["input_values"]
+        values = next(loader)["input_values"].to(DEVICE)
         target = (mel(values) + 1e-3).log().transpose(1, 2) / 3
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
             predicted = readout(encoder(values).transpose(1, 2))
         loss = (predicted.float() - target).square().mean()
         loss.backward()
@@ -210,20 +224,22 @@ def save(model, out: Path) -> None:
     extractor = Wav2Vec2FeatureExtractor(1, RATE, 0.0, do_normalize=True, return_attention_mask=True)
     Wav2Vec2Processor(extractor, tokenizer).save_pretrained(out)
     half = Wav2Vec2ForCTC(model.config)
-    half.load_state_dict(model.state_dict())
+    half.load_state_dict({name: values.cpu() for name, values in model.state_dict().items()})
     half.half().save_pretrained(out)
 
 
 class Training:
     """Everything that `OUT/state.pt` resumes: the model, its average, the optimizer, the steps and the time spent."""
 
-    def __init__(self, out: Path, peak: float, base: Path | None) -> None:
+    def __init__(self, out: Path, peak: float, base: Path | None, dropout: float = 0.0, mask: float = 0.0) -> None:
         self.state = out / "state.pt"
-        self.model, self.average = Wav2Vec2ForCTC(config()), Wav2Vec2ForCTC(config())
+        self.model, self.average = (Wav2Vec2ForCTC(config()).to(DEVICE) for _ in range(2))
         if base:
             for module in self.model.modules():
                 if isinstance(module, torch.nn.Dropout):
-                    module.p = 0.05  # of few human hours, the same clips come again and again
+                    module.p = dropout  # of few human hours, the same clips come again and again
+            if mask:
+                self.mask_frames(mask)
             self.model.load_state_dict(Wav2Vec2ForCTC.from_pretrained(base, dtype=torch.float32).state_dict())
         self.reset_average()
         self.optimizer = torch.optim.AdamW(
@@ -231,11 +247,21 @@ class Training:
         )
         self.step, self.spent_s = 0, 0.0
         if self.state.exists():
-            state = torch.load(self.state)
+            state = torch.load(self.state, map_location=DEVICE)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.spent_s = state["step"], state["spent"]
+
+    def mask_frames(self, share: float) -> None:
+        """Replace a share of the frames behind the convolutions, and half of it of their features, by zeros."""
+        encoder = self.model.wav2vec2
+        encoder.register_buffer(
+            "masked_spec_embed", torch.zeros(encoder.config.hidden_size).to(DEVICE), persistent=False
+        )
+        encoder.config.update(
+            {"mask_time_prob": share, "mask_time_length": 8, "mask_feature_prob": share / 2, "mask_feature_length": 16}
+        )
 
     def reset_average(self) -> None:
         self.average.load_state_dict(self.model.state_dict())
@@ -244,8 +270,8 @@ class Training:
         """Take a step, unless the gradient is not finite; -> loss and norm of the gradient."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = self.model(**batch).loss
+        with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+            loss = self.model(**to_device(batch)).loss
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
@@ -254,8 +280,7 @@ class Training:
         self.step += 1
         with torch.no_grad():
             decay = min(0.999, self.step / (self.step + 100))
-            for slow, fast in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                slow.lerp_(fast, 1 - decay)
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - decay)
         return loss.item(), norm.item()
 
     def save(self) -> None:
@@ -280,6 +305,9 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--peak", type=float, default=1e-3)
     parser.add_argument("--flat", type=float, default=0.55, help="share of the minutes after which the rate falls")
     parser.add_argument("--seconds", type=float, default=32)
+    parser.add_argument("--workers", type=int, default=1, help="processes that load and augment")
+    parser.add_argument("--dropout", type=float, default=0.05, help="with --base")
+    parser.add_argument("--mask", type=float, default=0.0, help="share of frames to mask, with --base")
     parser.add_argument("--base", type=Path, help="a starter to train on from: no spectra, no short clips first")
     parser.add_argument("--check", type=Path, nargs="*", default=[], help="JSONL lists to score, never trained on")
     return parser.parse_args()
@@ -289,14 +317,14 @@ def main() -> None:
     options = parse_options()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    training = Training(options.out, options.peak, options.base)
+    training = Training(options.out, options.peak, options.base, options.dropout, options.mask)
     longest = torch.multiprocessing.Value("d", LONGEST_S if options.base else 2.0)
     speech = Speech(options.speech, options.seconds, longest, training.step)
-    loader = iter(DataLoader(speech, batch_size=None, num_workers=1, prefetch_factor=8))
+    loader = iter(DataLoader(speech, batch_size=None, num_workers=options.workers, prefetch_factor=8))
     if training.step == 0 and not options.base and options.spectra:
         pretrain_spectra(training.model, loader, options.spectra)
         training.reset_average()
-    memory_format.use(training.model, "channels-last")
+    memory_format.use_best(training.model, DEVICE.type)
     checks = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in options.check}
     budget_s, begun, saved, audio_s, losses = options.minutes * 60, time.monotonic(), time.monotonic(), 0.0, []
     while training.spent_s < budget_s:

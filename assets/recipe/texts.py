@@ -47,7 +47,8 @@ class English:
             return self.string(1, rng)
         if kind < 0.60:
             return self.string(int(rng.integers(2, 8)), rng)
-        return self.sentences[int(rng.integers(len(self.sentences)))]
+        count = 2 if kind < 0.75 else 1
+        return " ".join(self.sentences[int(number)] for number in rng.integers(len(self.sentences), size=count))
 
     def string(self, count: int, rng: np.random.Generator) -> str:
         return " ".join(rng.choice(self.words, size=count, p=self.weight))

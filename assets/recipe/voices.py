@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -30,6 +31,12 @@ HELD_OUT_ESPEAK = (("en-gb-scotland", "m3"), ("en-gb-scotland", "f2"), ("en-us",
 FLITE_VOICES = ("rms", "slt", "kal16")
 FESTIVAL_VOICES = {"kal": "voice_kal_diphone", "ked": "voice_ked_diphone"}
 KOKORO_RATE, HIBARI_RATE = 24_000, 24_000
+KOKORO_VOICES = Path(os.environ.get("KOKORO_VOICES", "package/voices"))
+"""The voices of the npm package `kokoro-js`, where it was unpacked."""
+HELD_OUT_KOKORO = frozenset({"af_heart"})
+"""The voice that hibari-tts speaks with."""
+KOKORO_ENGLISH = ("af_", "am_", "bf_", "bm_")
+KOKORO_ENGLISH_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -135,30 +142,40 @@ def _kokoro_model():
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(kokoro.model_path()), options, providers=["CPUExecutionProvider"])
     vocabulary = json.loads((kokoro._data / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    with (kokoro._data / "voices_ja.npz").open("rb") as file:
-        styles = np.load(file)
-        return session, vocabulary, np.stack([styles[key] for key in sorted(styles.files)])
+    return session, vocabulary
+
+
+@functools.cache
+def _kokoro_styles() -> tuple[np.ndarray, np.ndarray]:
+    """Return the styles of all voices, (voices, tokens, 256), and the probability of each to be drawn."""
+    paths = [path for path in sorted(KOKORO_VOICES.glob("*.bin")) if path.stem not in HELD_OUT_KOKORO]
+    styles = np.stack([np.fromfile(path, np.float32).reshape(-1, 256) for path in paths])
+    english = np.array([path.stem.startswith(KOKORO_ENGLISH) for path in paths])
+    share = np.where(english, KOKORO_ENGLISH_SHARE / english.sum(), (1 - KOKORO_ENGLISH_SHARE) / (~english).sum())
+    return styles, share
 
 
 def _kokoro(text: str, name: str, rng: np.random.Generator) -> tuple[np.ndarray, int]:
     """One of a million speakers: timbre (first 128 numbers of a style) and prosody (last 128) are each an own,
-    slightly exaggerated mixture of the five styles that the package ships."""
-    session, vocabulary, styles = _kokoro_model()
+    slightly exaggerated mixture of three of the package's voices."""
+    session, vocabulary = _kokoro_model()
+    styles, share = _kokoro_styles()
     phonemes = "".join(_hibari_model().phonemize(text))
     tokens = [vocabulary[symbol] for symbol in phonemes if symbol in vocabulary][:500]
     speaker = np.random.default_rng(int(name.removeprefix("mix-")))
-    at = styles[:, min(len(tokens), styles.shape[1]) - 1, 0]  # (5, 256)
-    middle = at.mean(0)
+    at = styles[:, min(len(tokens), styles.shape[1]) - 1]  # (voices, 256)
     parts = []
     for part in (slice(0, 128), slice(128, 256)):
-        mixed = speaker.dirichlet([0.5] * len(at)) @ at[:, part]
-        parts.append(middle[part] + speaker.uniform(0.9, 1.35) * (mixed - middle[part]))
+        chosen = at[speaker.choice(len(at), 3, replace=False, p=share), part]
+        middle = chosen.mean(0)
+        mixed = speaker.dirichlet([0.5] * len(chosen)) @ chosen
+        parts.append(middle + speaker.uniform(0.9, 1.25) * (mixed - middle))
     audio = session.run(
         None,
         {
             "tokens": np.array([[0, *tokens, 0]], dtype=np.int64),
             "style": np.concatenate(parts).astype(np.float32).reshape(1, 256),
-            "speed": np.array([rng.uniform(0.8, 1.25)], dtype=np.float32),
+            "speed": np.array([rng.uniform(0.7, 1.15)], dtype=np.float32),
         },
     )[0]
     return np.asarray(audio, np.float32).ravel(), KOKORO_RATE
