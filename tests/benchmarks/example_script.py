@@ -89,7 +89,6 @@ def main() -> None:
 def prepare(data: str, folder: Path) -> float:
     """Write both splits as CSV for us and as parquet for the script, and the encoder; -> seconds of training audio."""
     from datasets import Audio, Dataset
-    from transformers import AutoFeatureExtractor, AutoModelForCTC
 
     rows = [row for row in sources.load(data).utterances if row.duration_s < LONGEST_S]
     mixed = [rows[place] for place in np.random.default_rng(42).permutation(len(rows))]
@@ -103,9 +102,16 @@ def prepare(data: str, folder: Path) -> float:
         sounds = [{"bytes": Path(row.audio).read_bytes(), "path": None} for row in part]
         made = Dataset.from_dict({"audio": sounds, "text": texts}).cast_column("audio", Audio(decode=False))
         made.to_parquet(folder / "parquet" / f"{split}.parquet")
-    AutoModelForCTC.from_pretrained(resolution.STARTER_DIR).float().base_model.save_pretrained(folder / "base")
-    AutoFeatureExtractor.from_pretrained(resolution.STARTER_DIR).save_pretrained(folder / "base")
+    write_encoder(folder / "base")
     return sum(row.duration_s for row in parts["train"])
+
+
+def write_encoder(folder: Path) -> None:
+    """Write the starter's encoder as a base model."""
+    from transformers import AutoFeatureExtractor, AutoModelForCTC
+
+    AutoModelForCTC.from_pretrained(resolution.STARTER_DIR).float().base_model.save_pretrained(folder)
+    AutoFeatureExtractor.from_pretrained(resolution.STARTER_DIR).save_pretrained(folder)
 
 
 def ours(folder: Path, options: argparse.Namespace) -> Result:
