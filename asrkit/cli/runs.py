@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from asrkit.cli import options as shared
 from asrkit.errors import ConfigError, RunError
 from asrkit.files import readable_disk_errors
-from asrkit.runs import heartbeat, mirrors, queue, summary, supervisor, sweeps, webhook
+from asrkit.runs import heartbeat, launchers, mirrors, queue, summary, supervisor, sweeps, sync, webhook
 from asrkit.runs.report import archive as archives
 from asrkit.runs.report import card
 from asrkit.runs.run import Run
@@ -46,6 +47,9 @@ def add_command(commands: shared.Commands) -> None:
     move_parser = _add_action(actions, "move", move, "give a queued run another position in the queue")
     move_parser.add_argument("position", metavar="POSITION", type=int, help="1 for the next; beyond the end for last")
     shared.add_json_flag(move_parser)
+    _add_action(
+        actions, "fetch", fetch, "fetch the checkpoints of a run that works on a bucket which is not mounted here"
+    )
     _add_action(actions, "delete", delete, "delete a run that has ended")
     archive_parser = _add_action(actions, "archive", archive, "pack a run into one zip file")
     archive_parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="default: ID.zip here")
@@ -86,8 +90,15 @@ def _add_action(actions: shared.Commands, name: str, command: shared.Command, he
 
 def _get_run(options: argparse.Namespace) -> Run:
     run = shared.open_store(options).get(options.run_id)
-    heartbeat.wait_for_first_looks([run])
+    _look_at([run])
     return run
+
+
+def _look_at(runs: list[Run]) -> None:
+    """Bring what is known of runs on other machines up to date."""
+    for failure in sync.sync_now(runs):
+        print(failure, file=sys.stderr)
+    heartbeat.wait_for_first_looks(runs)
 
 
 def _apply_and_show(action: Callable[[Run], object]) -> shared.Command:
@@ -96,6 +107,8 @@ def _apply_and_show(action: Callable[[Run], object]) -> shared.Command:
     def command(options: argparse.Namespace) -> None:
         run = _get_run(options)
         action(run)
+        if launchers.of_run(run).wants_sync(run):
+            _look_at([run])
         _show(run, options.json)
 
     return command
@@ -123,7 +136,7 @@ def _resume(run: Run) -> None:
 
 def list_runs(options: argparse.Namespace) -> None:
     store = shared.open_store(options)
-    heartbeat.wait_for_first_looks(store.all())
+    _look_at(store.all())
     rows = [summary.summarize_run(run) for run in store.all()]
     if options.json:
         return shared.print_json(rows)
@@ -162,12 +175,14 @@ def _show_sweep(store: RunStore, name: str, as_json: bool) -> None:
 
 def mirror(options: argparse.Namespace) -> None:
     run = _get_run(options)
+    sync.start_background(shared.open_store(options))
     points = format_count(mirrors.send(run, options.to, options.follow), "point")
     print(f"{points} of run {run.id} sent to {options.to}.")
 
 
 def notify_webhook(options: argparse.Namespace) -> None:
     run = _get_run(options)
+    sync.start_background(shared.open_store(options))
     if webhook.send(run, options.url, options.wait):
         print(f"The status of run {run.id} was sent to the webhook.")
 
@@ -176,6 +191,12 @@ def move(options: argparse.Namespace) -> None:
     store, run = shared.open_store(options), _get_run(options)
     queue.move(store, run, options.position)
     _show(run, options.json)
+
+
+def fetch(options: argparse.Namespace) -> None:
+    run = _get_run(options)
+    count = launchers.of_run(run).fetch_checkpoints(run)
+    print(f"{format_count(count, 'checkpoint')} of run {run.id} in {run.checkpoints_dir}")
 
 
 def delete(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from asrkit.cli import options as shared
 from asrkit.errors import RunError
-from asrkit.runs import audit_record, events, lifecycle, queue, summary, supervisor, sweeps
+from asrkit.runs import audit_record, events, lifecycle, queue, summary, supervisor, sweeps, sync
 from asrkit.runs.run import STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.runs.view import RunView
@@ -44,6 +44,7 @@ def _follow(store: RunStore, run: Run) -> int:
     The first Ctrl-C asks it to stop and save; the second one leaves that to the background.
     """
     run_view, offset = RunView(run.id), 0
+    sync.start_background(store)
     while True:
         try:
             store.get(run.id)  # raises if the run was deleted while it was queued
@@ -76,6 +77,7 @@ def _follow_sweep(store: RunStore, name: str, runs: list[Run]) -> int:
     """
     known: dict[str, str] = {}
     is_stopped = False
+    sync.start_background(store)
     while True:
         try:
             statuses = {run.id: lifecycle.get_status(run) for run in runs if run.config_path.exists()}

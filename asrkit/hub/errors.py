@@ -12,6 +12,9 @@ from asrkit.hub import credentials
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """Errors of this machine's disk, which are not translated."""
 
+REFUSED = ("(401 Unauthorized)", "(403 Forbidden)")
+"""In errors of the client's code for large files, which have no status of their own."""
+
 
 @contextlib.contextmanager
 def translate_errors(name: str, kind: str, writing: bool = False) -> Iterator[None]:
@@ -31,6 +34,8 @@ def translate_errors(name: str, kind: str, writing: bool = False) -> Iterator[No
     ) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
+        if writing and any(status in str(error) for status in REFUSED):
+            raise HubError(f"{name} cannot be written on the Hugging Face Hub; {write_remedy()}.") from error
         raise HubError(
             f"The {kind} {name}: the Hugging Face Hub cannot be reached ({_reason(error)}); check the "
             "network and try again, or use what is on this machine."
@@ -64,7 +69,7 @@ def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
         login = "set HF_TOKEN to a token of yours, or log in with `hf auth login`"
         then = login if credentials.is_operator() else "fetch its files yourself and upload them"
         return GatedError(f"The {kind} {name} is gated: accept its terms at {page}, then {then}.")
-    if isinstance(error, (errors.RepositoryNotFoundError, errors.HFValidationError)):
+    if isinstance(error, (errors.RepositoryNotFoundError, errors.BucketNotFoundError, errors.HFValidationError)):
         if_yours = "set HF_TOKEN if it is yours" if credentials.is_operator() else "upload its files if it is yours"
         return NotOnHubError(
             f"There is no {kind} {name} on the Hugging Face Hub, or it is private; check the name, and {if_yours}."
@@ -75,9 +80,9 @@ def _fetch_error(error: Exception, name: str, kind: str) -> HubError:
         token = "the token in HF_TOKEN or of `hf auth login` may be wrong or expired: replace or remove it"
         remedy = token if credentials.is_operator() else "sign out and in again"
         return HubError(f"The Hugging Face Hub refuses {name} ({_reason(error)}); {remedy}.")
+    other = "" if "bucket" in kind else ", or give a folder on this machine"
     return HubError(
-        f"The {kind} {name} cannot be fetched from the Hugging Face Hub ({_reason(error)}); try again "
-        "later, or give a folder on this machine."
+        f"The {kind} {name} cannot be fetched from the Hugging Face Hub ({_reason(error)}); try again later{other}."
     )
 
 

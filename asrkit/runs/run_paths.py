@@ -8,7 +8,7 @@ from asrkit.data.manifest import TABLE_SUFFIX
 
 OPTIMIZER_STATE = "optimizer.pt"
 """In a checkpoint: twice the size of its weights. Without it a run cannot be resumed from there."""
-PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json", "upload.json"})
+PROCESS_FILES = frozenset({"process.json", "heartbeat.json", "job.json", "upload.json", "link.json"})
 """About the processes, the host and the job that work on a run."""
 LOCAL_FILES = PROCESS_FILES | {"queue.json", "control"}
 """What means nothing on another machine."""
@@ -41,6 +41,11 @@ class RunPaths:
     def upload_path(self) -> Path:
         """Where the launcher has uploaded the clips to, if it does so; see `launchers.job_data`."""
         return self.path / "upload.json"
+
+    @property
+    def link_path(self) -> Path:
+        """Where a run of another machine, which does not share the directory, is; see `launchers.bucket_link`."""
+        return self.path / "link.json"
 
     @property
     def queue_path(self) -> Path:

@@ -61,7 +61,7 @@ def start(
     config = config.replace({"webhook": ""})
     preparation.check_access(config)
     prepared = preparation_cache.prepare(config, store) if preparation.is_local(config) else None
-    uploaded = _upload_clips(store, launcher, prepared) if launcher.needs_upload else None
+    uploaded = _upload_clips(store, launcher, config, prepared) if launcher.needs_upload else None
     with store.lock():
         assigned, position = _assign(store, config, launcher), next_position(store)
 
@@ -94,7 +94,7 @@ def start(
     return run
 
 
-def _upload_clips(store: RunStore, launcher: Launcher, prepared: Prepared | None) -> Any:
+def _upload_clips(store: RunStore, launcher: Launcher, config: TrainConfig, prepared: Prepared | None) -> Any:
     """Upload the clips before the run is created, and without the lock of the store: it may take hours.
 
     Return what the launcher has to know about them.
@@ -105,7 +105,7 @@ def _upload_clips(store: RunStore, launcher: Launcher, prepared: Prepared | None
             manifests = Run(Path(folder))
             if prepared:
                 prepared.write(manifests)
-            return launcher.upload(manifests)
+            return launcher.upload(manifests, config)
 
 
 def _assign(store: RunStore, config: TrainConfig, launcher: Launcher) -> list[str] | None:
@@ -251,7 +251,9 @@ def delete(store: RunStore, run: Run) -> None:
         if get_status(run) in ACTIVE:
             raise RunError(f"Run {run.id} is still running; stop or cancel it before deleting it.")
         _check_unclaimed(run)
-        launchers.of_run(run).stop(run)
+        launcher = launchers.of_run(run)
+        launcher.stop(run)
+        launcher.discard(run)
         store.delete(run)
 
 

@@ -20,7 +20,7 @@ from asrkit import sandbox, startup
 from asrkit.data import access
 from asrkit.errors import AsrkitError, RunError
 from asrkit.hub import credentials
-from asrkit.runs import cache, calibration, supervisor, watchdog
+from asrkit.runs import cache, calibration, supervisor, sync, watchdog
 from asrkit.runs.fork_server import start_fork_server
 from asrkit.runs.store import RunStore, default_runs_dir
 from asrkit.ui import strings
@@ -188,6 +188,7 @@ def launch(
     threading.Thread(target=storage.clean_forever, args=[uploads], daemon=True, name="clean-up").start()
     threading.Thread(target=trim_cache_forever, args=[store, deployment], daemon=True, name="cache").start()
     threading.Thread(target=watchdog.watch_forever, args=[store], daemon=True, name="watchdog").start()
+    sync.start_background(store)
     if deployment.has_visitors:
         threading.Thread(target=run_quota.watch_forever, args=[store], daemon=True, name="run-quota").start()
     server = start_fork_server()

@@ -11,21 +11,25 @@ import base64
 import contextlib
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.http_server import serve_http
-from tests.support.hub_responses import HttpError, JobsHandler
+from tests.support.hub_responses import HttpError, JobsHandler, describe_file
+from tests.support.xet_store import XetStore
 
 
 class Hub:
     """`jobs` are those that were started, as the API describes them; a test changes their stage.
 
-    `buckets` hold their files by path, as the API lists them, without their content; a test sets their sizes.
+    `buckets` hold their files by path, as the API lists them; `xet` has the contents by their hashes. `put_file` adds a
+    file, as a job does that has mounted a bucket.
 
-    `gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `private` are made so.
+    `gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `forbidden` buckets
+    answer 403; `private` are made so.
 
     Files are sent at `bytes_per_second`.
     """
@@ -34,6 +38,7 @@ class Hub:
         self.root = root
         self.gated: set[str] = set()
         self.broken: set[str] = set()
+        self.forbidden: set[str] = set()
         self.tokens: set[str] = {"hf_good"}
         self.user: dict[str, Any] = {"name": "tiny", "orgs": [], "auth": {"accessToken": {"role": "write"}}}
         self.private: set[str] = set()
@@ -41,6 +46,7 @@ class Hub:
         self.requests: list[str] = []
         self.jobs: dict[str, dict[str, Any]] = {}
         self.buckets: dict[str, dict[str, dict[str, Any]]] = {}
+        self.xet = XetStore()
         self.url = ""
 
     def env(self, home: Path, **variables: str) -> dict[str, str]:
@@ -56,6 +62,14 @@ class Hub:
             "NO_PROXY": "127.0.0.1",
             **variables,
         }
+
+    def put_file(self, bucket: str, path: str, content: bytes) -> None:
+        """Write a file of a bucket as if it were mounted somewhere."""
+        self.buckets[bucket][path] = describe_file(path, self.xet.add_file(content), len(content), time.time())
+
+    def read_file(self, bucket: str, path: str) -> bytes:
+        """Return the content of a file of a bucket."""
+        return self.xet.read(self.buckets[bucket][path]["xetHash"])
 
     def files(self, kind: str, name: str, revision: str = "main") -> dict[str, Path]:
         """Return the files by path in the repository, of a branch or of its current commit."""
@@ -107,7 +121,9 @@ class _Handler(JobsHandler):
             if parts[:2] in (["api", "repos"], ["api", "validate-yaml"]) or "preupload" in parts or "commit" in parts:
                 self._write(parts[1:], body)
             elif parts[0] in ("v1", "v2"):
-                self._take_content(parts)
+                self._take_content(parts, body)
+            elif parts[0] in ("buckets", "xet"):
+                self._serve_bucket_file(parts)
             elif parts[0] == "api":
                 self._serve_api(parts[1], parts[2:], body)
             else:

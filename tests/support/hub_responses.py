@@ -93,8 +93,10 @@ class JobsHandler(Responder):
         if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
             raise HttpError(401, "")
         name = "/".join(parts[:2])
-        if name not in self.hub.buckets:
-            raise HttpError(404, "RepoNotFound")
+        if not parts[2:] and self.command == "POST":
+            self._create_bucket(name)
+            return
+        self._check_bucket(name)
         files = self.hub.buckets[name]
         match parts[2:]:
             case ["xet-write-token"]:
@@ -103,19 +105,74 @@ class JobsHandler(Responder):
                 self._send_json([file for path, file in files.items() if path.startswith("/".join(prefix))])
             case ["batch"]:
                 for change in map(json.loads, body.splitlines()):
-                    stamp = datetime.fromtimestamp(change["mtime"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                    file = {"type": "file", "path": change["path"], "xetHash": change["xetHash"], "mtime": stamp}
-                    files[change["path"]] = {**file, "size": 0}
+                    if change["type"] == "deleteFile":
+                        files.pop(change["path"], None)
+                        continue
+                    path, content_hash = change["path"], change["xetHash"]
+                    size = len(self.hub.xet.read(content_hash))
+                    files[path] = describe_file(path, content_hash, size, change["mtime"] / 1000)
                 self._send_json({"success": True, "failed": []})
             case _:
                 raise HttpError(404, "EntryNotFound")
 
-    def _take_content(self, parts: list[str]) -> None:
-        """Answer as the store of large files does to its client, without keeping anything."""
+    def _check_bucket(self, name: str) -> None:
+        if name in self.hub.forbidden:
+            raise HttpError(403, "")
+        if name not in self.hub.buckets:
+            raise HttpError(404, "RepoNotFound")
+
+    def _create_bucket(self, name: str) -> None:
+        url = f"{self.hub.url}/buckets/{name}"
+        if name in self.hub.buckets:
+            self._send_json({"url": url, "error": "You already created this bucket"}, 409)
+            return
+        self.hub.buckets[name] = {}
+        self._send_json({"url": url, "name": name})
+
+    def _take_content(self, parts: list[str], body: bytes) -> None:
+        """Answer as the store of large files does to its client."""
         match parts:
-            case ["v1", "xorbs", *_]:
+            case ["v1", "xorbs", _, name]:
+                self.hub.xet.add_xorb(name, body)
                 self._send_json({"was_inserted": True})
             case ["v1", "shards"]:
+                self.hub.xet.add_shard(body)
                 self._send_json({"result": 1})
             case _:
                 raise HttpError(404, "EntryNotFound")
+
+    def _serve_bucket_file(self, parts: list[str]) -> None:
+        """Redirect from `buckets/OWNER/NAME/resolve/PATH` to a signed address, and send the file from there."""
+        if parts[0] == "xet":
+            self._send_range(self.hub.xet.read(parts[1]))
+            return
+        name, path = "/".join(parts[1:3]), "/".join(parts[4:])
+        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
+            raise HttpError(401, "")
+        self._check_bucket(name)
+        if path not in self.hub.buckets[name]:
+            raise HttpError(404, "EntryNotFound")
+        self.send_response(302)
+        self.send_header("Location", f"{self.hub.url}/xet/{self.hub.buckets[name][path]['xetHash']}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send_range(self, content: bytes) -> None:
+        requested, status = self.headers.get("Range", ""), 200
+        if requested.startswith("bytes="):
+            first, _, last = requested.removeprefix("bytes=").partition("-")
+            if int(first) >= len(content):
+                raise HttpError(416, "")
+            content, status = content[int(first) : int(last) + 1 if last else None], 206
+        self.send_response(status)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self._send(content)
+
+
+def describe_file(path: str, content_hash: str, size: int, mtime_s: float) -> dict[str, Any]:
+    """Return a file of a bucket as the API lists it."""
+    stamp = datetime.fromtimestamp(mtime_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {"type": "file", "path": path, "xetHash": content_hash, "size": size, "mtime": stamp, "uploadedAt": stamp}

@@ -1,11 +1,13 @@
 """Runs as jobs on the hardware of the Hugging Face Hub, paid by the minute.
 
-The runs directory lies on a bucket that is mounted here and, at the same path, in the container of the job. On a Space
-with a bucket as its storage all of this is given: the container has the Space's own image.
+Either the runs directory lies on a bucket that is mounted here and, at the same path, in the container of the job: on a
+Space with a bucket as its storage all of this is given. Or the job has a folder of a bucket that is mounted nowhere
+else, and the files of the run are exchanged through it (`bucket_link`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import threading
@@ -17,29 +19,36 @@ from typing import Any, NamedTuple
 from asrkit.config import TrainConfig
 from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError
 from asrkit.files import write_json
-from asrkit.hub import compute
+from asrkit.hub import buckets, compute
 from asrkit.hub.compute import BucketMount, ComputeJob
 from asrkit.runs import processes
-from asrkit.runs.launchers import job_data
+from asrkit.runs.launchers import bucket_link, job_data
+from asrkit.runs.launchers.bucket_link import BucketLink
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.submission import status_by_heartbeat, submission
 from asrkit.runs.launchers.time_limit import choose_time_limit_s
 from asrkit.runs.run import Run
 
 STORAGE, IMAGE = "ASRKIT_JOBS_STORAGE", "ASRKIT_JOBS_IMAGE"
-"""Environment variables: OWNER/BUCKET:PATH, the bucket and where it is mounted; the image, else the Space's own."""
+"""Environment variables: OWNER/BUCKET:PATH, the bucket and where it is mounted here, or without PATH if it is not; the
+image, else the Space's own."""
+DEFAULT_BUCKET = "asrkit"
+"""Of the account that pays, where no bucket is named."""
+JOB_FOLDER = "/asrkit-run"
+"""Where a job mounts the folder of a run whose directory is elsewhere."""
 
+RELAY = "asrkit.runs.launchers.relay"
 REUSE_S = 5.0
 """Pages ask every second, and the Hub serves everybody."""
 
-_PACKAGE = Path(__file__).resolve().parents[3]
+logger = logging.getLogger(__name__)
 
 
 class Storage(NamedTuple):
-    """A bucket, and the folder where it is mounted."""
+    """A bucket, empty for the one of the account that pays; and the folder where it is mounted here, if it is."""
 
     bucket: str
-    mount: Path
+    mount: Path | None
 
 
 class HfJobsLauncher(Launcher):
@@ -50,6 +59,7 @@ class HfJobsLauncher(Launcher):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, ComputeJob | HubError]] = {}
+        self._failed: dict[Path, str] = {}
 
     def check(self, config: TrainConfig) -> None:
         job_data.check_model(config, read_storage().mount)
@@ -75,51 +85,129 @@ class HfJobsLauncher(Launcher):
             f"after {config.hf_timeout_h:g} hours, so it costs at most {most:.2f} USD."
         )
 
-    def upload(self, run: Run) -> Any:
+    def upload(self, run: Run, config: TrainConfig) -> Any:
         storage = read_storage()
-        return job_data.upload(run, storage.bucket, storage.mount)
+        bucket = _find_bucket(storage)
+        if storage.mount is None:
+            buckets.create(bucket)
+        return job_data.upload(run, config, bucket, storage.mount)
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
-        config, storage = run.config(), read_storage()
-        mounts = [
-            BucketMount(storage.bucket, str(storage.mount)),
-            *job_data.list_mounts(run, storage.bucket, storage.mount),
-        ]
+        config, storage, image = run.config(), read_storage(), read_image()
+        link = bucket_link.read_link(run)
+        if link is None and storage.mount is None:
+            link = bucket_link.make_link(run, _find_bucket(storage))
+        if link:
+            mounts = [BucketMount(link.bucket, JOB_FOLDER, link.folder)]
+            uploaded = job_data.list_mounts(run, link.bucket, None)
+            command = ["python", "-m", RELAY, JOB_FOLDER, str(job_data.JOB_RUNS / run.id)]
+        else:
+            mounts = [BucketMount(storage.bucket, str(storage.mount))]
+            uploaded = job_data.list_mounts(run, storage.bucket, storage.mount)
+            log = shlex.quote(str(run.log_path.resolve()))
+            worker = shlex.join(["python", *processes.job_command(run)[1:]])
+            command = ["bash", "-c", f"exec {worker} > >(tee -a {log}) 2>&1"]
         limit_s = choose_time_limit_s(run)
-        command = processes.job_command(run)
-        log = shlex.quote(str(run.log_path.resolve()))
+        package = job_data.PACKAGE if link is None or image == _own_image() else job_data.IMAGE_PACKAGE
         with submission(run, self.name):
+            if link:
+                bucket_link.push(run, link)
             job_id = compute.run_job(
                 f"asrkit-{run.id}",
-                read_image(),
-                ["bash", "-c", f"exec {shlex.join(['python', *command[1:]])} > >(tee -a {log}) 2>&1"],
+                image,
+                command,
                 flavor=config.hf_flavor,
                 timeout_s=round(limit_s),
-                mounts=mounts,
-                environment={JOB: f"{self.name}:", "PYTHONPATH": str(_PACKAGE), "PYTHONUNBUFFERED": "1"},
+                mounts=[*mounts, *uploaded],
+                environment={JOB: f"{self.name}:", "PYTHONPATH": str(package), "PYTHONUNBUFFERED": "1"},
             )
             write_json(run.job_path, {"id": job_id})
 
     def status(self, run: Run) -> JobStatus:
-        job_id = run.job_id()
+        job_id, link = run.job_id(), bucket_link.read_link(run)
         if job_id is None:
             return status_by_heartbeat(run, "Being submitted to the Hugging Face Hub")
+        if link and link.is_settled:
+            return JobStatus(JobState.GONE)
         try:
             job = self._find(job_id)
         except NotOnHubError:
-            return JobStatus(JobState.GONE)
+            return self._describe_end(run, link, f"Hugging Face job {job_id}")
         except HubError as error:
-            return status_by_heartbeat(run, f"Job {job_id} of the Hugging Face Hub. {error}")
+            text = f"Job {job_id} of the Hugging Face Hub. {error}"
+            if link is None:
+                return status_by_heartbeat(run, text)
+            # Who is cut off from the Hub does not know that a job has ended.
+            return JobStatus(JobState.ALIVE if "pid" in (run.process() or {}) else JobState.WAITING, text)
         if job.stage == "SCHEDULING":
             return JobStatus(JobState.WAITING, f"Waiting for hardware of the Hugging Face Hub ({job.url})")
-        return JobStatus(JobState.ALIVE if job.stage == "RUNNING" else JobState.GONE, f"Hugging Face job {job.url}")
+        if job.stage == "RUNNING":
+            return JobStatus(JobState.ALIVE, self._add_failure(run, f"Hugging Face job {job.url}"))
+        return self._describe_end(run, link, f"Hugging Face job {job.url}")
+
+    def _describe_end(self, run: Run, link: BucketLink | None, name: str) -> JobStatus:
+        """Return the state of a job that is over: alive as long as not all that it has written is here."""
+        if link is None or link.is_settled:
+            return JobStatus(JobState.GONE, name)
+        return JobStatus(JobState.ALIVE, self._add_failure(run, f"{name} has ended, and its last files are fetched"))
+
+    def _add_failure(self, run: Run, text: str) -> str:
+        failure = self._failed.get(run.path)
+        return (
+            f"{text}. Its files cannot be fetched now, which is tried again by itself: {failure}" if failure else text
+        )
+
+    def needs_sync(self, run: Run) -> bool:
+        link = bucket_link.read_link(run)
+        return link is not None and not link.is_settled and run.job_id() is not None
+
+    def wants_sync(self, run: Run) -> bool:
+        link = bucket_link.read_link(run)
+        return link is not None and bool(bucket_link.list_unsent(run, link))
+
+    def sync(self, run: Run) -> None:
+        try:
+            is_over = self._is_over(run)
+            try:
+                bucket_link.sync(run, is_over)
+            except NotOnHubError:
+                if is_over:  # the bucket is gone, and with it what is not here
+                    bucket_link.settle(run)
+                raise
+        except AsrkitError as error:
+            self._failed[run.path] = str(error).rstrip(".")
+            raise
+        self._failed.pop(run.path, None)
+
+    def _is_over(self, run: Run) -> bool:
+        try:
+            return self._find(run.job_id() or "").stage not in ("SCHEDULING", "RUNNING")
+        except NotOnHubError:
+            return True
+
+    def is_cut_off(self, run: Run) -> bool:
+        return run.path in self._failed
 
     def stop(self, run: Run) -> None:
         job_id = run.job_id()
-        if job_id is not None and self.status(run).state is not JobState.GONE:
+        if job_id is None or self.status(run).state is JobState.GONE:
+            return
+        if not self._is_over(run):
             compute.cancel_job(job_id)
-            with self._lock:
-                self._known.pop(job_id, None)
+        with self._lock:
+            self._known.pop(job_id, None)
+        if self.needs_sync(run):
+            try:
+                bucket_link.sync(run, is_over=True)
+            except AsrkitError as error:
+                logger.warning("The last files of run %s were not fetched: %s", run.id, error)
+                bucket_link.settle(run)
+
+    def fetch_checkpoints(self, run: Run) -> int:
+        return bucket_link.fetch_checkpoints(run)
+
+    def discard(self, run: Run) -> None:
+        bucket_link.discard(run)
 
     def cost(self, run: Run) -> str:
         job_id = run.job_id()
@@ -154,19 +242,29 @@ class HfJobsLauncher(Launcher):
 
 
 def read_storage() -> Storage:
-    """Return the bucket that holds the runs directory. ConfigError if it is not named."""
-    bucket, _, mount = os.environ.get(STORAGE, "").partition(":")
-    if bucket.count("/") != 1 or not Path(mount).is_absolute():
+    """Return the bucket for the files of runs that `$ASRKIT_JOBS_STORAGE` names. ConfigError for what it cannot be."""
+    named = os.environ.get(STORAGE, "")
+    bucket, _, mount = named.partition(":")
+    if named and (bucket.count("/") != 1 or (mount and not Path(mount).is_absolute()) or named.endswith(":")):
         raise ConfigError(
-            f"The launcher hf-jobs needs a bucket that is mounted here and holds the runs; set {STORAGE} to "
-            "OWNER/BUCKET:PATH, such as me/asrkit:/data."
+            f"{STORAGE} is {named!r}; set it to OWNER/BUCKET:PATH for a bucket that is mounted here and holds the "
+            "runs, such as me/asrkit:/data, to OWNER/BUCKET for one that is not, or to nothing."
         )
-    return Storage(bucket, Path(mount).resolve())
+    return Storage(bucket, Path(mount).resolve() if mount else None)
+
+
+def _find_bucket(storage: Storage) -> str:
+    return storage.bucket or f"{compute.require_jobs()}/{DEFAULT_BUCKET}"
 
 
 def read_image() -> str:
     """Return the image of the container: `$ASRKIT_JOBS_IMAGE`, else that of this Space. ConfigError outside of one."""
-    image = os.environ.get(IMAGE) or (space := os.environ.get("SPACE_ID", "")) and f"hf.co/spaces/{space}"
+    image = os.environ.get(IMAGE) or _own_image()
     if not image:
         raise ConfigError(f"The launcher hf-jobs needs an image with asrkit; set {IMAGE}, or start it on a Space.")
     return image
+
+
+def _own_image() -> str:
+    space = os.environ.get("SPACE_ID", "")
+    return space and f"hf.co/spaces/{space}"

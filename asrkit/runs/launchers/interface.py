@@ -51,7 +51,7 @@ class Launcher(ABC):
         """Return what a run with these settings costs at most, as a sentence; empty where it costs nothing."""
         return ""
 
-    def upload(self, run: Run) -> Any:
+    def upload(self, run: Run, config: TrainConfig) -> Any:
         """Bring the clips of a run to where its worker will read them. run: has its manifests only, so far.
 
         Return what `submit` has to know about them, as JSON; it is kept in `Run.upload_path`. AsrkitError if it is
@@ -73,6 +73,36 @@ class Launcher(ABC):
     @abstractmethod
     def stop(self, run: Run) -> None:
         """End the worker at once, or take it out of the launcher's queue; nothing where there is none."""
+
+    def needs_sync(self, run: Run) -> bool:
+        """Whether `sync` has something to do: the worker does not share the run directory, and may write into its."""
+        return False
+
+    def wants_sync(self, run: Run) -> bool:
+        """Whether `sync` should not wait, because a flag was set."""
+        return False
+
+    def sync(self, run: Run) -> None:
+        """Fetch what a worker has written that does not share the run directory, and send it the flags.
+
+        AsrkitError if that is impossible now.
+        """
+        return
+
+    def is_cut_off(self, run: Run) -> bool:
+        """Whether the last `sync` failed, so that nobody knows what the worker does now."""
+        return False
+
+    def fetch_checkpoints(self, run: Run) -> int:
+        """Fetch the checkpoints of a run, which `sync` leaves where they are; return how many there are.
+
+        AsrkitError if that is impossible now.
+        """
+        return len(run.checkpoints())
+
+    def discard(self, run: Run) -> None:
+        """Delete what is elsewhere of a run that is about to be deleted. AsrkitError if that is impossible now."""
+        return
 
     def logs(self, run: Run) -> str:
         """Return the end of the worker's output."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from asrkit.runs import heartbeat, lifecycle, queue, summary, watchdog
+from asrkit.runs import heartbeat, launchers, lifecycle, queue, summary, watchdog
 from asrkit.runs.events import Event
 from asrkit.runs.heartbeat import HeartbeatStatus
 from asrkit.runs.history import METRICS
@@ -120,9 +120,15 @@ def _format_elapsed(elapsed_s: float, heartbeat_status: HeartbeatStatus | None) 
     return f" ({elapsed})"
 
 
+def read_heartbeat(run: Run, status: str) -> HeartbeatStatus | None:
+    """Read the heartbeat of a run; None where it tells nothing: the run is not active, or nobody can fetch it now."""
+    is_known = status in lifecycle.ACTIVE and not launchers.of_run(run).is_cut_off(run)
+    return heartbeat.read_heartbeat(run) if is_known else None
+
+
 def format_short_status(run: Run, status: str) -> str:
     """Format the status, and whether the worker is silent, for a table cell."""
-    current = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
+    current = read_heartbeat(run, status)
     text = format_status(run, status)
     return strings.text("activity.silent", status=text) if current and current.is_silent else text
 

@@ -12,7 +12,7 @@ from typing import Any
 from asrkit import config as configs
 from asrkit.errors import AsrkitError, RunError
 from asrkit.files import free_bytes
-from asrkit.runs import heartbeat, launchers, lifecycle, ownership, queue, supervisor, watchdog
+from asrkit.runs import launchers, lifecycle, ownership, queue, supervisor, watchdog
 from asrkit.runs.description import make_description, read_description, write_description
 from asrkit.runs.events import Event
 from asrkit.runs.report import export
@@ -211,7 +211,7 @@ def describe_run(follower: RunFollower, request: Request, active: list[Run], que
     view = follower.view
     has_ended = status not in lifecycle.UNFINISHED
     queue_status = queue.get_queue_status(run, active, queued) if status == lifecycle.QUEUED else None
-    heartbeat_status = heartbeat.read_heartbeat(run) if status in lifecycle.ACTIVE else None
+    heartbeat_status = status_text.read_heartbeat(run, status)
     elapsed_s = follower.clock.elapsed_s(view)
     activity = (
         "" if has_ended else status_text.describe_activity(run, status, view, elapsed_s, queue_status, heartbeat_status)

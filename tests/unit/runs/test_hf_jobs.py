@@ -4,7 +4,6 @@ import json
 import shutil
 
 import pytest
-from huggingface_hub import constants
 
 from asrkit.config import TrainConfig
 from asrkit.errors import ConfigError, HubError, RunError
@@ -13,29 +12,8 @@ from asrkit.models import checkpoints
 from asrkit.runs import launchers, lifecycle, queue, summary, supervisor
 from asrkit.runs.launchers import hf_jobs, job_data
 from asrkit.runs.store import RunStore
-from tests.support.hub import serve
 
 PARAMETERS = 1_000_000
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    with serve(tmp_path / "hub") as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.url)
-        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", served.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(compute.credentials, "current_token", lambda: "hf_good")
-        monkeypatch.setattr(hf_jobs, "REUSE_S", 0.0)
-        monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}")
-        monkeypatch.setenv("SPACE_ID", "tiny/app")
-        compute._list_hardware.cache_clear()
-        yield served
-    compute._list_hardware.cache_clear()
-
-
-@pytest.fixture
-def job_config(config):
-    return config.replace({"launcher": "hf-jobs", "hf_timeout_h": 3})
 
 
 def test_run_follows_its_job(hub, store, job_config):
@@ -110,7 +88,8 @@ def test_price_is_known_before_the_start(hub, job_config):
 @pytest.mark.parametrize(
     ("variable", "value", "changes", "message"),
     [
-        (hf_jobs.STORAGE, "", {}, "needs a bucket that is mounted here"),
+        (hf_jobs.STORAGE, "bucket", {}, "ASRKIT_JOBS_STORAGE is 'bucket'; set it to OWNER/BUCKET:PATH"),
+        (hf_jobs.STORAGE, "tiny/bucket:data", {}, "set it to OWNER/BUCKET:PATH"),
         ("SPACE_ID", "", {}, "needs an image with asrkit"),
         ("SPACE_ID", "tiny/app", {"nodes": 2}, "has one machine and its own GPUs"),
         ("SPACE_ID", "tiny/app", {"hf_flavor": "h900"}, r"choose one of t4-small \(0.40 USD an hour\)"),

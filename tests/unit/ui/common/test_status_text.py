@@ -3,6 +3,7 @@
 import pytest
 
 from asrkit.runs.events import Event
+from asrkit.runs.heartbeat import HeartbeatStatus
 from asrkit.ui.common import samples, status_text
 
 
@@ -45,3 +46,13 @@ def test_evaluation_without_samples_has_a_notice():
     mixed = {"wer": 0.3, "datasets": {"/data/mine/village": {"wer": 0.2}, "hub:org/name": {"wer": 0.4}}}
     caption = samples.format_caption(Event("eval", 0.0, 4, data=mixed))
     assert caption == "Step 4 · WER 30.0 % · village: WER 20.0 % · hub:org/name: WER 40.0 %"
+
+
+def test_heartbeat_that_nobody_can_fetch_tells_nothing(make_run, monkeypatch):
+    run = make_run(process={"pid": 1, "start": "other:1", "launcher": "hf-jobs"})
+    monkeypatch.setattr(status_text.heartbeat, "read_heartbeat", lambda _: HeartbeatStatus(100.0, 1.0))
+    launcher = status_text.launchers.of_run(run)
+    assert status_text.format_short_status(run, "running") == "Running, not responding"
+    monkeypatch.setattr(launcher, "is_cut_off", lambda _: True)
+    assert status_text.format_short_status(run, "running") == "Running"
+    assert status_text.describe_silence("running", status_text.read_heartbeat(run, "running")) == ""
