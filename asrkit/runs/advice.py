@@ -191,9 +191,8 @@ def _advise_starter(beginning: str, hours: float, language: Language | None, too
     needed = estimate.estimate_memory(config, shape, FrameGeometry(), weights, config.batch_seconds or 60.0) / 2**30
     english = bool(language and language.code == "eng")
     reason = "it trains in minutes" if english else "it trains in minutes, but knows English alone"
-    large = f"; {too_much}" if too_much else ""
-    advice = "; on a GPU a multilingual base is far better" if not english else ""
-    sentence = f"{beginning}: the starter, preset {preset.title} ({reason}{large}{advice})."
+    notes = [reason, too_much, "" if english else "on a GPU a multilingual base is far better"]
+    sentence = f"{beginning}: the starter, preset {preset.title} ({'; '.join(filter(None, notes))})."
     return Advice(sentence, resolution.STARTER, preset.name, {}, "", needed)
 
 

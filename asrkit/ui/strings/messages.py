@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asrkit.ui.strings import ENGLISH, FOLDER, current_language
+from asrkit.ui.strings import ENGLISH, FOLDER, current_language, load_catalogue, load_english
 
 MESSAGES = FOLDER / "messages"
 PARTS = "parts"
@@ -26,7 +26,8 @@ MAX_CHARACTERS, MAX_SENTENCES, MAX_DEPTH = 3_000, 12, 4
 """Limits of what is looked up: texts beyond may hold anything, and stay as they are."""
 
 _VALUE = re.compile(r"\{(\w+)(?::(number|text))?\}")
-_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?\s?%?")
+_NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(%|d|h|min|s|ms|kB|MB|GB))?( \d+ (h|min|s))?")
+"""A number, with its unit, or a duration in two units."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…]) (?=\S)")
 _SEPARATORS = ("; ", ", ", " and ")
 _FULL_STOPS = ".。।"
@@ -163,6 +164,8 @@ def _translate_whole(language: str, text: str, templates: tuple[Template, ...], 
         values = template.match(text)
         if values is None or language not in template.translations:
             continue
+        if not template.has_words and any(map(_SENTENCE_END.search, values)):
+            continue
         translated = [
             _translate_part(language, value, depth - 1) if kind == "text" else value
             for kind, value in zip(template.kinds, values, strict=True)
@@ -178,7 +181,7 @@ def _translate_part(language: str, value: str, depth: int) -> str:
     if not text or depth < 0:
         return value
     templates = _load_templates()[1]
-    translated = _translate_sentences(language, text, templates, depth)
+    translated = _find_label(language, text) or _translate_sentences(language, text, templates, depth)
     if translated is None and text[-1] not in _FULL_STOPS:
         translated = _translate_whole(language, f"{text}.", templates, depth)
         translated = translated and translated.rstrip(_FULL_STOPS)
@@ -188,15 +191,38 @@ def _translate_part(language: str, value: str, depth: int) -> str:
     return (space if value[0] == " " else "") + translated + (space if value[-1] == " " else "")
 
 
+def _find_label(language: str, text: str) -> str | None:
+    """Return the label of a setting or the title of a preset in a language; None for any other text."""
+    key = _load_labels().get(text)
+    return load_catalogue(language).get(key) if key else None
+
+
+@functools.cache
+def _load_labels() -> Mapping[str, str]:
+    """Return the keys of the labels of settings and the titles of presets, by their English text."""
+    keys = (key for key in load_english() if key.startswith(("setting.", "preset.")) and key.count(".") == 1)
+    return {load_english()[key]: key for key in keys}
+
+
 def _translate_lists(language: str, text: str, templates: tuple[Template, ...], depth: int) -> Iterator[str]:
-    """Yield the list of which at least one item is known."""
+    """Yield the list of which at least one item is known; an item may have separators in it."""
     for separator in _SEPARATORS:
         items = text.split(separator)
-        if 1 < len(items) <= MAX_SENTENCES:
-            known = [_translate_whole(language, item, templates, depth) for item in items]
-            if any(item is not None for item in known):
-                kept = [_translate_part(language, item, depth - 1) for item in items]
-                yield _get_joint(language, separator).join(kept)
+        if not 1 < len(items) <= MAX_SENTENCES:
+            continue
+        translated, index, is_known = [], 0, False
+        while index < len(items):
+            for end in range(len(items), index, -1):
+                item = _translate_whole(language, separator.join(items[index:end]), templates, depth)
+                if item is not None:
+                    is_known = True
+                    break
+            else:
+                item = _translate_part(language, items[index], depth - 1)
+            translated.append(item)
+            index = end
+        if is_known:
+            yield _get_joint(language, separator).join(translated)
 
 
 def _get_joint(language: str, english: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from asrkit import errors
 from asrkit.audit.findings import EXPLANATIONS
 from asrkit.ui import strings
 from asrkit.ui.strings import messages
@@ -15,12 +16,14 @@ from asrkit.ui.strings import messages
 ROOT = Path(messages.__file__).parents[2]
 TRANSLATIONS = sorted(set(strings.LANGUAGES) - {strings.ENGLISH})
 FILES = sorted(path.stem for path in messages.MESSAGES.glob("*.json"))
+TRANSLATED = ("sandbox/",)
+"""Rooms and modules of which every error is translated; of others, those that visitors meet most."""
 VALUE = "\0"
 """What stands for a value where a sentence of the code and a template are compared."""
 
 
 def skeleton(template: str) -> str:
-    return re.sub(f"{VALUE}+", VALUE, re.sub(r"\{[^{}]*\}", VALUE, template)).strip()
+    return re.sub(f"{VALUE}+", VALUE, re.sub(r"\{[^{}]*\}", VALUE, template)).strip(f" {VALUE}")
 
 
 def read_text(node: ast.AST) -> str:
@@ -65,7 +68,7 @@ def said(modules) -> set[str]:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "format_count"
         if isinstance(node.args[1], ast.Constant)
     }
-    found |= {f"{VALUE} {noun}{plural}" for noun in nouns for plural in ("", "s")}
+    found |= {f"{noun}{plural}" for noun in nouns for plural in ("", "s")}
     return found | {skeleton(text) for each in EXPLANATIONS.values() for text in (each.cause, each.remedy)}
 
 
@@ -94,6 +97,17 @@ def findings(modules: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
         yield f"explanations.json: {code}", skeleton(explanation.remedy)
 
 
+def raised(modules: dict[str, ast.Module]) -> Iterator[tuple[str, str]]:
+    """(where, skeleton) of each error for users."""
+    kinds = {each.__name__ for each in vars(errors).values() if isinstance(each, type)}
+    for name, tree in modules.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in kinds and node.args:
+                text = skeleton(read_text(node.args[0]))
+                if has_words(text):
+                    yield f"{name}:{node.lineno}", text
+
+
 def has_words(text: str) -> bool:
     return any(map(str.isalpha, text))
 
@@ -103,6 +117,13 @@ def test_every_finding_has_translations(modules):
     assert len(found) > 150
     missing = [f"{where}: {text!r}" for where, text in found if has_words(text) and text not in known()]
     assert missing == [], "add these sentences, with their translations, to ui/strings/messages/findings.json"
+
+
+def test_every_error_of_translated_rooms_has_translations(modules):
+    found = list(raised(modules))
+    assert len(found) > 400
+    missing = [f"{where}: {text!r}" for where, text in found if where.startswith(TRANSLATED) and text not in known()]
+    assert missing == [], "add these sentences, with their translations, to ui/strings/messages/errors.json"
 
 
 @pytest.mark.parametrize("name", FILES)
