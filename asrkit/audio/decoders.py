@@ -145,9 +145,7 @@ def plan_decoders(source: Encoded, name: str, on_note: OnNote) -> list[FileRecor
         return [FileRecording(partial(SoundFileDecoder, source, name, law))]
     if suffix in HEADERLESS:
         return [FileRecording(partial(_open_any, source, name))]
-    plan = _plan_uncompressed(source, name, on_note) or [
-        FileRecording(open_decoder) for open_decoder in _plan_compressed(source, name, on_note)
-    ]
+    plan = _plan_uncompressed(source, name, on_note) or _plan_compressed(source, name, on_note)
     if len(plan) > 1:
         on_note(AudioNote("joined-files", f"{len(plan)} recordings"))
     return plan or [FileRecording(partial(_open_any, source, name))]
@@ -180,16 +178,15 @@ def _read_from(read: ReadBytes, begin: int, position: int, count: int) -> bytes:
     return read(begin + position, count)
 
 
-def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[Callable[[], AudioDecoder]]:
+def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[FileRecording]:
     """Plan for FLAC, Ogg and MP3; nothing for other formats."""
     with searchable(source) as content:
         size = len(content)
         if content[:4] == b"OggS":
             if compressed.is_ogg_cut(content):
                 raise AudioError(f"{name} is cut off: it ends within a page of Ogg; copy or download it again.")
-            return [
-                partial(_open_any, part, name) for part in _split(source, compressed.find_ogg_starts(content), size)
-            ]
+            parts = _split(source, compressed.find_ogg_starts(content), size)
+            return [FileRecording(partial(_open_any, part, name)) for part in parts]
         if flac_starts := compressed.find_flac_starts(content):
             return [
                 _plan_flac(part, compressed.check_flac(content, start, stop), name, on_note)
@@ -199,8 +196,8 @@ def _plan_compressed(source: Encoded, name: str, on_note: OnNote) -> list[Callab
             ]
         tag = compressed.read_xing(content)
         if tag and not tag.fits(content) and containers.is_available():
-            return [partial(_open_container, source, name, tag.seconds)]
-        return [partial(_open_mp3, source, name)] if tag else []
+            return [FileRecording(partial(_open_container, source, name, tag.seconds))]
+        return [FileRecording(partial(_open_mp3, source, name))] if tag else []
 
 
 def _split(source: Encoded, starts: list[int], size: int) -> list[Encoded | ByteRange]:
@@ -210,14 +207,14 @@ def _split(source: Encoded, starts: list[int], size: int) -> list[Encoded | Byte
     return [ByteRange(source, start, stop) for start, stop in pairwise([*starts, size])]
 
 
-def _plan_flac(
-    part: Encoded | ByteRange, length: compressed.FlacLength, name: str, on_note: OnNote
-) -> Callable[[], AudioDecoder]:
+def _plan_flac(part: Encoded | ByteRange, length: compressed.FlacLength, name: str, on_note: OnNote) -> FileRecording:
     if length.is_exact or not containers.is_available():
-        return partial(_open_any, part, name)
+        return FileRecording(
+            partial(_open_any, part, name), length.seconds if length.is_exact and length.rate else None
+        )
     if length.is_complete and length.samples:
         on_note(AudioNote("wrong-length", f"{length.seconds:.1f} s by the header"))
-    return partial(_open_container, part, name, 0.0 if length.is_complete else length.seconds)
+    return FileRecording(partial(_open_container, part, name, 0.0 if length.is_complete else length.seconds))
 
 
 def _open_any(source: Encoded | ByteRange, name: str) -> AudioDecoder:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asrkit.audio import SAMPLING_RATE, compressed, load_audio, read_duration_s, stream_blocks
+from asrkit.audio import SAMPLING_RATE, compressed, decoders, load_audio, read_duration_s, stream_blocks
 from asrkit.errors import AudioError
 from tests.support.recordings import encode
 
@@ -118,6 +118,13 @@ def test_last_frame_of_flac_gives_its_length(subtype, num_samples):
     assert (wrong.is_exact, wrong.is_complete) == (False, True)
     cut = set_samples(content, num_samples + 1)[:-9]
     assert not compressed.check_flac(cut, 0, len(cut)).is_complete
+
+
+def test_length_of_a_whole_flac_file_needs_no_decoder(tmp_path, monkeypatch):
+    path = tmp_path / "a.flac"
+    path.write_bytes(write(tmp_path, 440, "FLAC", rate=8000))
+    monkeypatch.setattr(decoders, "SoundFileDecoder", None)
+    assert read_duration_s(path) == 2.0
 
 
 def write_mp3(tmp_path, hertz, *, has_tag=True, quality="2"):
