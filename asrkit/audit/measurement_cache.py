@@ -44,10 +44,16 @@ class CachedBatch:
         self._cache, self._spans, self._is_decoded = cache, spans, max_decoded_s > 0
         self._begin_ns = time.time_ns() - CLOCK_TICK_NS
         self._keys = [_make_key(span, self._is_decoded) for span in spans] if cache else [None] * len(spans)
-        known = cache.find([key for key in self._keys if key]) if cache else {}
-        found = [_from_json(known[key]) if key and key in known else None for key in self._keys]
+        found = self._look_up(self._keys)
+        if cache and not self._is_decoded and None in found:
+            decoded = self._look_up([_make_key(span, True) for span in spans])
+            found = [own or (other and _as_by_header(other)) for own, other in zip(found, decoded, strict=True)]
         self._found = [each if each and _holds_for(each, max_decoded_s) else None for each in found]
         self.missing = [span for span, each in zip(spans, self._found, strict=True) if each is None]
+
+    def _look_up(self, keys: Sequence[bytes | None]) -> list[Measured | None]:
+        known = self._cache.find([key for key in keys if key]) if self._cache else {}
+        return [_from_json(known[key]) if key and key in known else None for key in keys]
 
     def complete(self, measured: Sequence[Measured]) -> list[Measured]:
         """Return all measurements. measured: those of `missing`, which are kept."""
@@ -61,6 +67,11 @@ class CachedBatch:
         if self._cache:
             self._cache.add({key: _to_json(one) for key, one in new.items()})
         return result
+
+
+def _as_by_header(decoded: Measured) -> Measured | None:
+    """Return what the header of a decoded clip would have told; None if it may have told something else."""
+    return None if decoded.notes else Measured(decoded.duration_s)
 
 
 def _holds_for(measured: Measured, max_decoded_s: float) -> bool:

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from asrkit.audio.confined import AudioReader
+from asrkit.audio.confined import AudioReader, Measured
+from asrkit.audio.notes import AudioNote
 from asrkit.audit import clips, inspection, measurement_cache
 from asrkit.audit.clips import Limits
 from asrkit.data import access
@@ -88,6 +89,24 @@ def test_headers_and_decoded_audio_are_kept_apart(clip, cache, decoded):
     assert check(rows, cache)[0].stats is not None
     assert check(rows, cache, decode=False)[0].stats is None
     assert decoded == ["a.wav", "a.wav"]
+
+
+def test_headers_of_decoded_clips_are_not_read_again(clip, cache, decoded):
+    rows = make_rows(clip, ["a.wav", "b.wav"])
+    checked = check(rows[:1], cache)
+    decoded.clear()
+    (again, _) = check(rows, cache, decode=False)
+    assert decoded == ["b.wav"]
+    assert again.stats is None and again.row == checked[0].row
+
+
+def test_headers_of_decoded_clips_with_notes_are_read(clip, cache, decoded, monkeypatch):
+    rows = make_rows(clip, ["a.wav"])
+    noted = Measured(0.5, None, (AudioNote("cut-short", "0.1 of 0.5 s"),))
+    monkeypatch.setattr(AudioReader, "measure", lambda *_: [noted])
+    check(rows, cache)
+    monkeypatch.undo()
+    assert not check(rows, cache, decode=False)[0].notes
 
 
 def test_a_clip_that_was_too_long_is_decoded_with_another_limit(clip, cache, decoded):
