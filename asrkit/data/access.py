@@ -155,6 +155,12 @@ class ReadPolicy:
             return self._own is not None and target.is_relative_to(self._own)
         return any(target.is_relative_to(folder) for folder in self._folders)
 
+    def check_all(self, paths: Iterable[str]) -> None:
+        """Raise DataError unless all of these may be read."""
+        if self._folders:
+            for path in paths:
+                self.check(Path(path))
+
     def check(self, path: Path) -> None:
         """Raise DataError unless `path` may be read."""
         if not self.allows(path):

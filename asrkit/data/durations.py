@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -31,13 +31,18 @@ class DurationCache:
         self.num_files = 0
         self._known = known
         self._new: dict[bytes, str] = {}
+        self._looked_up: dict[str, tuple[bytes | None, str | None]] = {}
+
+    def look_up(self, files: Iterable[str]) -> None:
+        """Look up together what is known of files that are measured next: one by one that takes as long as the rest."""
+        self._looked_up = self._find(files)
 
     def measure(self, file: str) -> float:
         """Do what `measure_duration` does."""
         self.num_files += 1
         before_ns = time.time_ns() - CLOCK_TICK_NS
-        key = identify_state(file)
-        if key and (found := self._known.find([key]).get(key)):
+        key, found = (self._looked_up if file in self._looked_up else self._find([file])).pop(file)
+        if found:
             return float(found)
         seconds = _read(file)
         if key and seconds >= 0 and key == identify_state(file, changed_before_ns=before_ns):
@@ -45,6 +50,12 @@ class DurationCache:
             if len(self._new) >= MAX_PENDING:
                 self.keep()
         return seconds
+
+    def _find(self, files: Iterable[str]) -> dict[str, tuple[bytes | None, str | None]]:
+        """Return the key of each file, and the seconds that are known of it."""
+        keys = {file: identify_state(file) for file in files}
+        found = self._known.find([key for key in keys.values() if key])
+        return {file: (key, found.get(key) if key else None) for file, key in keys.items()}
 
     def keep(self) -> None:
         """Keep the new durations of a large dataset."""
@@ -94,6 +105,12 @@ class PartDurations:
 
     def __init__(self) -> None:
         self._file_s = cache(measure_duration)
+
+    @staticmethod
+    def look_up(files: Iterable[str]) -> None:
+        """Look up together what is known of files that are measured next."""
+        if known := _cache.get():
+            known.look_up(files)
 
     def measure(self, file: str | Path, start_s: float = 0.0, end_s: float | None = None) -> float:
         """Return the seconds from start_s to end_s that the file has; UNREADABLE_S for a file that is not audio."""

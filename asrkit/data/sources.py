@@ -32,6 +32,7 @@ from pathlib import Path
 
 from asrkit.data import access, dataset_names, embedded
 from asrkit.data.contents import Contents, ReadOptions, merge
+from asrkit.data.indexed import IndexedSequence
 from asrkit.data.layouts import BUILT_IN, read_folder, read_path
 from asrkit.data.manifest import BAD_ROW, JoinedRows, Mark, Utterance
 from asrkit.data.readers import hub_datasets, hub_names, parquet, text_files
@@ -141,7 +142,7 @@ def _load_all(data: str, options: ReadOptions) -> Source:
     if len(sources) == 1:
         return sources[0]
     train, held_out, unseen = (
-        [replace(row, dataset=name) for name, source in named for row in getattr(source, split) or []]
+        JoinedRows(*(_NamedRows(name, getattr(source, split) or []) for name, source in named))
         for split in ("train", "eval", "test")
     )
     return Source(
@@ -153,6 +154,19 @@ def _load_all(data: str, options: ReadOptions) -> Source:
         notes=tuple(dict.fromkeys(note for source in sources for note in source.notes)),
         outline=next(filter(None, (source.outline for source in sources)), None),
     )
+
+
+class _NamedRows(IndexedSequence[Utterance]):
+    """Rows with the name of their dataset, which they get when they are asked for."""
+
+    def __init__(self, name: str, rows: Sequence[Utterance]) -> None:
+        self.name, self.rows = name, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def make_item(self, index: int) -> Utterance:
+        return replace(self.rows[index], dataset=self.name)
 
 
 def _load(data: str, options: ReadOptions) -> Source:
@@ -179,8 +193,7 @@ def _read(data: str, options: ReadOptions) -> Source:
         others = f" None of the {len(rows)} rows of {data:.200} can be used." if len(rows) > 1 else ""
         raise DataError(f"{rows[0].row}: {rows[0].fault}{others}")
     policy = access.ReadPolicy([*filter(None, [options.clips_dir]), embedded.cache_dir()])
-    for row in rows:
-        policy.check(Path(row.audio))
+    policy.check_all(row.audio for row in rows)
     mark = text_files.OtherTexts(policy).mark
     train, held_out, test = (part and list(map(mark, part)) for part in (source.train, source.eval, source.test))
     return replace(source, train=train or [], eval=held_out, test=test)

@@ -19,6 +19,8 @@ from asrkit.data.readers.columns import Columns
 from asrkit.errors import AudioError, DataError
 from asrkit.sandbox import forbidden
 
+BATCH_ROWS = 500
+"""Of a table, whose files are looked up together."""
 MIN_SHARED_TEXTS = 3
 """Texts of one recording that make parts of it, where most recordings have one."""
 _CHANNELS = frozenset({"channel", "chan", "channel_id", "audio_channel", "kanal", "canal"})
@@ -126,7 +128,12 @@ def make_utterances(
     reader = _TimeReader(columns, recordings)
     unit, assumed = _infer_unit(rows, reader)
     reader = replace(reader, unit=unit)
-    utterances = [_make_utterance(row, file, reader, assumed) for row, file in rows]
+    utterances: list[Utterance] = []
+    for start in range(0, len(rows), BATCH_ROWS):
+        batch = rows[start : start + BATCH_ROWS]
+        if not columns.duration_s:
+            recordings.durations.look_up(file for _, file in batch)
+        utterances += [_make_utterance(row, file, reader, assumed) for row, file in batch]
     unused = [name for name in column_names if name not in columns.names]
     for index, mark in _find_ignored(rows, unused, columns, recordings):
         utterances[index] = replace(utterances[index], marks=(*utterances[index].marks, mark))
@@ -263,10 +270,13 @@ def _mark_shared(utterances: list[Utterance]) -> Iterator[Utterance]:
 
     A recording of which only a few rows have a second text is one that was entered twice, which the audit finds.
     """
+    whole = [row for row in utterances if row.end_s is None and not row.start_s and row.duration_s >= 0]
+    if len({row.audio for row in whole}) == len(whole):
+        yield from utterances
+        return
     texts: dict[str, set[str]] = defaultdict(set)
-    for row in utterances:
-        if row.end_s is None and not row.start_s and row.duration_s >= 0:
-            texts[row.audio].add(" ".join(row.text.split()))
+    for row in whole:
+        texts[row.audio].add(" ".join(row.text.split()))
     counts = [len(texts.get(row.audio, ())) for row in utterances]
     is_common = 2 * sum(count > 1 for count in counts) >= len(counts)
     for row, count in zip(utterances, counts, strict=True):

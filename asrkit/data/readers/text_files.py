@@ -111,8 +111,10 @@ class OtherTexts:
         """Mark a row if a text file of its recording's name says something else than the row."""
         if not row.text or row.end_s is not None or row.start_s:
             return row
+        texts = self._list_texts(os.path.dirname(row.audio))
+        if not texts:
+            return row
         clip = Path(row.audio)
-        texts = self._list_texts(clip.parent)
         found = [
             Mark("other-texts", f"{path.name} is {text:.60}")
             for path in texts.get(fold(clip.stem), []) + texts.get(fold(clip.name), [])
@@ -183,15 +185,16 @@ def _read_transcript(clip: Path, found: list[Path]) -> tuple[str, tuple[Mark, ..
         return "", (Mark(BAD_ROW, str(error)),)
 
 
-def _list_texts(folder: Path, policy: access.ReadPolicy) -> dict[str, list[Path]]:
+def _list_texts(folder: str, policy: access.ReadPolicy) -> dict[str, list[Path]]:
     """Return the text files of a folder that may be read, by their folded stems."""
     texts: dict[str, list[Path]] = defaultdict(list)
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(os.listdir(folder or "."))
     except OSError:  # the recording's folder does not exist: the audit reports the recording
         return texts
-    for path in (folder / name for name in names if not name.startswith(".")):
-        if path.suffix.lower() in {SUFFIX, *OTHER_SUFFIXES} and policy.allows(path):
+    suffixes = {SUFFIX, *OTHER_SUFFIXES}
+    for name in names:
+        if os.path.splitext(name)[1].lower() in suffixes and policy.allows(path := Path(folder, name)):
             texts[fold(path.stem)].append(path)
     return texts
 

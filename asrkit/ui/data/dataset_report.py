@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asrkit.data.manifest import Utterance
+from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers import spreadsheets
 from asrkit.data.sources import Source
 from asrkit.errors import ColumnError
@@ -33,8 +33,8 @@ def describe_source(name: str, source: Source, lists_all: bool = False) -> Reply
         "train": len(source.train),
         "eval": len(source.eval or []),
         "test": len(source.test or []),
-        "hours": sum(row.duration_s for row in rows if row.duration_s > 0) / 3600,
-        "speakers": len({row.speaker for row in rows if row.speaker}),
+        "hours": float(Column("duration_s", rows).to_numpy().clip(min=0).sum()) / 3600,
+        "speakers": len({speaker for speaker in Column("speaker", rows) if speaker}),
         "column_names": list(source.column_names),
         "columns": {"text_column": columns.text, "audio_column": columns.audio, "speaker_column": columns.speaker}
         if columns
@@ -62,9 +62,10 @@ def describe_columns(name: str, error: ColumnError, chosen: dict[str, str]) -> R
 def describe_assumed(source: Source) -> list[str]:
     """Describe what was assumed to read a dataset, and which rows cannot be used: a sentence for each kind."""
     found: dict[str, list[str]] = {}
-    for row in source.utterances:
-        for mark in row.marks:
-            found.setdefault(mark.code, []).append(f"{row.row}: {mark.detail}")
+    rows = source.utterances
+    for row, marks in zip(Column("row", rows), Column("marks", rows), strict=True):
+        for mark in marks:
+            found.setdefault(mark.code, []).append(f"{row}: {mark.detail}")
     for note in source.notes:
         found.setdefault(note.code, []).append(note.detail)
     return [

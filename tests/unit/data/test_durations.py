@@ -47,6 +47,18 @@ def test_only_new_files_are_opened(clip, opened):
     assert opened == ["new.wav"]
 
 
+def test_files_that_are_looked_up_together_are_opened_if_they_are_new(clip, opened):
+    known, changed, new = (record(clip, f"{number}.wav", 0.1 * number) for number in range(1, 4))
+    measure(known, changed)
+    shutil.copy2(record(clip, "longer.wav", 0.9), changed)
+    opened.clear()
+    with remembered():
+        parts = durations.PartDurations()
+        parts.look_up(map(str, [known, changed, new]))
+        assert [parts.measure(path) for path in (new, known, changed)] == pytest.approx([0.3, 0.1, 0.9])
+    assert opened == ["3.wav", "2.wav"]
+
+
 def test_a_changed_file_is_opened_again(clip, opened):
     changed, replaced = record(clip, "a.wav"), record(clip, "b.wav")
     measure(changed, replaced)
