@@ -20,6 +20,7 @@ from asrkit.audit.texts import join_characters, number_settings
 from asrkit.cores import count_cores
 from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Mark, Utterance
+from asrkit.data.streams.origins import piece_of
 from asrkit.decoding import ctc
 from asrkit.text.normalisers import find_problems, normalise
 from asrkit.units import format_list
@@ -105,6 +106,8 @@ def check_clips(
 ) -> Iterator[CheckedClip]:
     """Check each clip by itself, in order. Clips are read in advance, in batches, on all cores.
 
+    The audio of streamed clips is not read: they have the length that their index says, and training checks the rest.
+
     cache: of clips that were decoded before, which are not decoded again unless their files have changed.
 
     Raises ConfigError for rules that do not exist, before any audio is read.
@@ -116,7 +119,7 @@ def check_clips(
     with AudioReader(_list_files(rows)) as reader, ThreadPoolExecutor(count_cores()) as threads:
         try:
             for batch in _cut_batches(rows):
-                spans = [ClipSpan(row.audio, row.start_s, row.end_s) for row in batch if not _find_dropping_mark(row)]
+                spans = [ClipSpan(row.audio, row.start_s, row.end_s) for row in batch if _is_read(row)]
                 known = CachedBatch(cache, spans, max_decoded_s)
                 rest = threads.submit(reader.measure, known.missing, max_decoded_s) if known.missing else None
                 pending.append((batch, known, rest))
@@ -133,8 +136,13 @@ def check_clips(
 def _list_files(rows: Sequence[Utterance]) -> Iterator[str]:
     """Yield the file of each clip that is read."""
     for audio, marks in zip(Column("audio", rows), Column("marks", rows), strict=True):
-        if not any(EXPLANATIONS[mark.code].kind == "drop" for mark in marks):
+        if not piece_of(audio) and not any(EXPLANATIONS[mark.code].kind == "drop" for mark in marks):
             yield audio
+
+
+def _is_read(row: Utterance) -> bool:
+    """Whether the audio of a row is read here."""
+    return not piece_of(row.audio) and _find_dropping_mark(row) is None
 
 
 def _cut_batches(rows: Iterable[Utterance]) -> Iterator[list[Utterance]]:
@@ -221,7 +229,10 @@ def _check_batch(
     clips = []
     for row in rows:
         mark = _find_dropping_mark(row)
-        clips.append(CheckedClip(row, "", mark.code, mark.detail) if mark else _check_clip(row, next(measured), limits))
+        if mark:
+            clips.append(CheckedClip(row, "", mark.code, mark.detail))
+        else:
+            clips.append(_check_clip(row, next(measured) if _is_read(row) else Measured(row.duration_s), limits))
     return clips
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from asrkit.audit.findings import Finding, make_finding
 from asrkit.data.manifest import Column, Utterance
+from asrkit.data.streams.origins import piece_of
 
 SAMPLE_BYTES = 16 << 10
 """Read from the middle of a file: recordings of equal size that differ at all nearly always differ there."""
@@ -112,7 +113,12 @@ def audio_fingerprints(rows: Sequence[Utterance]) -> list[Hashable | None]:
 
 
 def _stat(path: str) -> tuple[int, int, int]:
-    """Return device, inode and size of a file; -1 for one that is missing, or no path, which the audit reports."""
+    """Return device, inode and size of a file; -1 for one that is missing, or no path, which the audit reports.
+
+    Also for a streamed one: which of them are in the cache is chance.
+    """
+    if piece_of(path):
+        return -1, -1, -1
     try:
         stat = os.stat(path)
     except (OSError, ValueError):

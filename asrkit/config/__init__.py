@@ -90,6 +90,10 @@ class TrainConfig(LaunchSettings, EvaluationSettings, ModelSettings, TrainingSet
         }
         return self.normaliser + "".join(f"+{name}:{value}" for name, value in steps.items() if value)
 
+    @property
+    def stream_cache_bytes(self) -> int:
+        return round(self.stream_cache_gb * 2**30)
+
     def replace(self, values: dict[str, Any]) -> TrainConfig:
         """Return a copy with these values; text is parsed as the field's type. ConfigError for an unknown field."""
         for name in values:

@@ -58,6 +58,20 @@ class DataSettings:
         low=0,
         high=100_000,
     )
+    stream: str = _setting(
+        "auto",
+        "Stream",
+        "Of a dataset of the Hub in parquet files: yes fetches the texts alone, and the audio piece by piece while "
+        "training goes on, through a cache; auto does so where the dataset is larger than the room on the disk.",
+        choices=("auto", "yes", "no"),
+    )
+    stream_cache_gb: float = _setting(
+        20.0,
+        "Cache of streamed audio (GB)",
+        "Disk space for streamed audio. What was not used for longest is removed, and fetched again when it is needed.",
+        low=0.001,
+        high=100_000,
+    )
     text_column: str = _setting(
         "",
         "Text column",

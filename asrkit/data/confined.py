@@ -22,6 +22,7 @@ from asrkit.data.readers.annotations import formats
 from asrkit.data.readers.annotations.model import AnnotatedRecording
 from asrkit.data.readers.hub_datasets import FetchedDataset
 from asrkit.data.sources import Source
+from asrkit.data.streams.options import NOT_STREAMED, StreamOptions
 from asrkit.data.utterance_table import collect_rows
 from asrkit.errors import DataError
 from asrkit.heap import trim_heap
@@ -66,9 +67,10 @@ def load(
     tiers: str = "",
     outline_of: str = "",
     hub_dir: Path | None = None,
+    stream: StreamOptions = NOT_STREAMED,
     on_progress: ProgressCallback | None = None,
 ) -> Source:
-    """Do what `sources.load` does, in a sandbox."""
+    """Do what `sources.load` does, in a sandbox. stream: whether datasets of the Hub are streamed."""
     read = functools.partial(
         sources.load,
         data,
@@ -83,7 +85,9 @@ def load(
     names = [name for setting in (data, eval_data) if setting for name in dataset_names.separate(setting)]
     if all(name in BUILT_IN for name in names):
         return read()
-    fetched = {name: hub_datasets.fetch(name, on_progress) for name in names if name.startswith(hub_names.PREFIX)}
+    fetched = {
+        name: hub_datasets.fetch(name, on_progress, stream) for name in names if name.startswith(hub_names.PREFIX)
+    }
     outputs = [embedded.cache_dir(), *filter(None, [hub_dir])]
     reads = [path for name in names for path in _inputs(name, fetched)]
     policy = access.ReadPolicy(outputs)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from asrkit.audit import leaks, measurement_cache, selection, texts
 from asrkit.audit.clips import Audit, Limits, audit_clips, make_note_findings
@@ -20,6 +20,7 @@ from asrkit.data import confined, dataset_names, mix, sampling, sources, terms
 from asrkit.data.file_cache import FileCache
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.readers.hub_names import PREFIX
+from asrkit.data.streams.options import StreamMode, StreamOptions
 from asrkit.errors import DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.models import compatibility, resolution, vocabularies
@@ -98,6 +99,7 @@ def prepare_data(
         speaker_column=config.speaker_column or None,
         tiers=config.tiers,
         hub_dir=hub_dir,
+        stream=StreamOptions(cast(StreamMode, config.stream), config.stream_cache_bytes, config.audio_column),
         on_progress=on_progress,
     )
     limits = make_limits(config, model)

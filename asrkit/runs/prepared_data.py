@@ -8,7 +8,8 @@ from typing import Any
 
 from asrkit.audit.clips import Audit
 from asrkit.data import manifest
-from asrkit.data.manifest import MIN_TABLE_ROWS, Utterance
+from asrkit.data.manifest import MIN_TABLE_ROWS, Column, Utterance
+from asrkit.data.streams import origins
 from asrkit.files import write_json
 from asrkit.runs.run import Run
 
@@ -38,6 +39,8 @@ class PreparedData:
         selected = {"selection": self.selection} if self.selection else {}
         terms = {"terms": self.terms} if self.terms else {}
         write_json(run.audit_path, self.audit.to_dict() | selected | terms)
+        if found := origins.list_origins(Column("audio", self.train, self.eval)):
+            write_json(run.streams_path, {folder: origin.to_json() for folder, origin in found.items()})
 
 
 def _write_manifest(run: Run, split: str, rows: list[Utterance]) -> None:

@@ -95,6 +95,11 @@ class RunPaths:
     def audit_path(self) -> Path:
         return self.path / "audit.json"
 
+    @property
+    def streams_path(self) -> Path:
+        """Where streamed clips come from (`data.streams.origins`), by the folder that they are cached in."""
+        return self.path / "streams.json"
+
     def manifest_path(self, split: str) -> Path:
         """Return the path of a manifest, of large data a table; `split` is train or eval."""
         return self.table_path(split) if self.has_table(split) else self.path / f"{split}.jsonl"

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 BAD_CLIPS = "bad-clips"
 """The code of the finding."""
 
+OUTSIDE = "clips-outside-limits"
+"""That of streamed clips of other lengths than clips of the run may have."""
+
 Split = Literal["train", "eval"]
 
 MAX_SHARE, MIN_BAD = 0.05, 3
@@ -51,21 +54,33 @@ class BadClips:
         self._findings, self._emit, self._known = findings, emit, set(known)
         self._noted: dict[int, str] = {}
         self._num_read = 0
+        self._noted_outside: set[int] = set()
+        self._outside: set[int] = set()
 
     def note(self, batches: Iterable[Mapping[str, Any]]) -> None:
         """Note the bad clips of training batches of this process, until the next `report`."""
         for about in (batch["about"] for batch in batches):
             self._noted |= about["bad"]
+            self._noted_outside.update(about.get("outside", ()))
             self._num_read += len(about["clips"]) + len(about["bad"])
 
     def report(self) -> None:
         """Report what all processes have noted; each has to call this. Raises DataError as `add` does."""
         noted: dict[int, str] = {}
         num_read = 0
-        for bad, count in distributed.all_gather((self._noted, self._num_read)):
+        for bad, count, outside in distributed.all_gather((self._noted, self._num_read, self._noted_outside)):
             noted |= bad
             num_read += count
-        self._noted, self._num_read = {}, 0
+            self._outside |= outside
+        if self._outside:
+            self._findings.report(
+                OUTSIDE,
+                "Some streamed clips are shorter or longer than clips may be, which shows when they arrive; they are "
+                "left out, and counted at the end.",
+                "Nothing else is affected. To train on them, change the shortest and the longest clip (min_duration_s, "
+                "max_duration_s).",
+            )
+        self._noted, self._num_read, self._noted_outside = {}, 0, set()
         self.add("train", noted, num_read)
 
     def add(self, split: Split, bad: Mapping[int, str], num_read: int = 0) -> None:
@@ -87,11 +102,13 @@ class BadClips:
             self._check_amount(split, len(new), num_read, named)
 
     def describe(self) -> str:
-        """Return a sentence, with a space before it, that counts the bad clips; empty for none."""
-        if not self._known:
-            return ""
-        clips = format_count(len(self._known), "clip")
-        return f" {clips} turned out bad and {'was' if len(self._known) == 1 else 'were'} left out."
+        """Return sentences, with a space before each, that count the clips that were left out; empty for none."""
+        parts = [
+            f" {format_count(number, 'clip')} turned out {how} and {'was' if number == 1 else 'were'} left out."
+            for number, how in ((len(self._known), "bad"), (len(self._outside), "too short or too long"))
+            if number
+        ]
+        return "".join(parts)
 
     def _check_amount(self, split: Split, num_new: int, num_read: int, named: str) -> None:
         rows, num_bad = self._rows[split], sum(each == split for each, _ in self._known)

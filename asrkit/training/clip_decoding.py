@@ -14,6 +14,7 @@ import torch
 
 from asrkit.data.batch_cuts import fill_batches, max_inference_batch_s, min_inference_fill
 from asrkit.data.manifest import Column, Utterance
+from asrkit.data.streams.clips import StreamedClips
 from asrkit.decoding import ctc
 from asrkit.decoding.greedy import GreedyDecoder
 from asrkit.decoding.lexicon import LexiconDecoder
@@ -26,6 +27,7 @@ from asrkit.training.data import Batch, SpeechDataset
 from asrkit.training.loaders import make_eval_loader
 from asrkit.training.micro_batching import free_memory, take_clips
 from asrkit.training.prefetch import prefetch
+from asrkit.training.streamed_order import BUFFERS_IN_CACHE, Pieces
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -72,18 +74,19 @@ def decode_clips(
     on_progress: ProgressCheck = lambda done, total: True,
     on_batch: Callable[[dict[int, ClipResult]], None] = lambda results: None,
     on_bad: Callable[[dict[int, str]], None] = lambda bad: None,
+    streamed: StreamedClips | None = None,
 ) -> dict[int, ClipResult]:
     """Decode the clips with these indices (greedily, or with `lexicon_decoder`); return the result of each good one.
 
     Each of several processes decodes its share, and all of them return all results. batch_size: clips in a batch; 0
     fills batches by seconds. If `on_progress` returns False on one process, `Interrupted` is raised on all of them.
     on_batch: called with the results of each batch of this process. on_bad: called on each process with the clips of
-    all of them that cannot be used, index -> why.
+    all of them that cannot be used, index -> why. streamed: fetches streamed clips, which come piece by piece.
     """
     was_training = model.training
     model.eval()
     try:
-        decoder = _ShareDecoder(model, processor, utterances, lexicon_decoder)
+        decoder = _ShareDecoder(model, processor, utterances, lexicon_decoder, streamed)
         share = decoder.decode(clips, batch_size, on_progress, on_batch)
     finally:
         model.train(was_training)
@@ -108,7 +111,9 @@ class _ShareDecoder:
         processor: Any,
         utterances: Sequence[Utterance],
         lexicon_decoder: LexiconDecoder | None,
+        streamed: StreamedClips | None,
     ) -> None:
+        self.streamed, self.pieces = streamed, Pieces.of(utterances, 0) if streamed else None
         self.model, self.processor, self.utterances, self.lexicon_decoder = (
             model,
             processor,
@@ -130,11 +135,12 @@ class _ShareDecoder:
         on_batch: Callable[[dict[int, ClipResult]], None],
     ) -> dict[int, ClipResult] | None:
         """Decode every clip of the share; None if `on_progress` returned False."""
-        longest_first = sorted(clips, key=lambda index: -self.durations_s[index])
-        share = longest_first[distributed.RANK :: distributed.WORLD_SIZE]
+        share, parts = self._take_share(clips)
+        if self.streamed and self.pieces:
+            self.streamed.fetch_ahead(self.pieces.list_paths(share))
         loader = make_eval_loader(
-            SpeechDataset(self.utterances, self.processor),
-            self._make_batches(share, batch_size),
+            SpeechDataset(self.utterances, self.processor, streamed=self.streamed),
+            [batch for part in parts for batch in self._make_batches(part, batch_size)],
             self.processor,
             # On a CPU, further processes would slow the model down.
             num_workers=num_loader_workers()
@@ -153,6 +159,18 @@ class _ShareDecoder:
             num_remaining -= len(good) + len(bad)
             on_batch({index: self.results[index] for index in good})
         return self.results
+
+    def _take_share(self, clips: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+        """Return this process's share, and the parts of it that are sorted by length: of streamed clips, by pieces."""
+        if self.streamed and self.pieces:
+            buffers = self.pieces.cut(clips, self.streamed.max_bytes / BUFFERS_IN_CACHE)
+        else:
+            buffers = [list(clips)]
+        parts = [
+            sorted(buffer, key=lambda index: -self.durations_s[index])[distributed.RANK :: distributed.WORLD_SIZE]
+            for buffer in buffers
+        ]
+        return [clip for part in parts for clip in part], parts
 
     def _make_batches(self, share: list[int], batch_size: int) -> list[list[int]]:
         """Cut clips, the longest first, into batches."""

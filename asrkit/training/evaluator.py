@@ -1,6 +1,7 @@
 """The evaluations of a run: on a sample of its evaluation clips that is chosen once, so large as its time allows.
 
-The clips have an order, of which every beginning is spread over speakers and lengths (`data.sampling`). Before the
+The clips have an order, of which every beginning is spread over speakers and lengths (`data.sampling`); of streamed
+ones, a beginning is spread over few pieces. Before the
 first step the first few are evaluated; the first evaluation after it goes on in that order for as long as an evaluation
 may take, and so finds the sample of all later ones.
 """
@@ -16,6 +17,7 @@ from asrkit.config import TrainConfig
 from asrkit.config.evaluation import max_evaluation_s
 from asrkit.data.manifest import Utterance
 from asrkit.data.sampling import order_evenly
+from asrkit.data.streams.clips import StreamedClips
 from asrkit.decoding.lexicon import LexiconDecoder
 from asrkit.errors import DataError
 from asrkit.runs.events import Event
@@ -23,6 +25,7 @@ from asrkit.training import distributed
 from asrkit.training.bad_clips import BadClips
 from asrkit.training.clip_decoding import ClipResult, ProgressCheck, decode_clips
 from asrkit.training.evaluation import Evaluation, score_clips, score_texts
+from asrkit.training.streamed_order import Pieces
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -50,11 +53,16 @@ class Evaluator:
         lexicon_decoder: LexiconDecoder | None,
         evaluations: Sequence[Event] = (),
         bad_clips: BadClips | None = None,
+        streamed: StreamedClips | None = None,
     ) -> None:
-        """evaluations: `eval` events of the run before it was resumed; their sample is kept."""
-        self._bad_clips = bad_clips
+        """evaluations: `eval` events of the run before it was resumed; their sample is kept.
+
+        streamed: fetches streamed clips.
+        """
+        self._bad_clips, self._streamed = bad_clips, streamed
         self.config, self.processor, self.rows, self.lexicon_decoder = config, processor, rows, lexicon_decoder
-        self.order = order_evenly(rows, config.seed)
+        pieces = Pieces.of(rows, config.seed) if streamed else None
+        self.order = pieces.order(config.seed) if pieces else order_evenly(rows, config.seed)
         self.size: int | None = None
         if config.eval_max_clips > 0:
             self.size = min(config.eval_max_clips, len(rows))
@@ -127,6 +135,7 @@ class Evaluator:
             lexicon_decoder=self.lexicon_decoder,
             on_progress=on_progress,
             on_bad=lambda bad: self._bad_clips.add("eval", bad, len(clips)) if self._bad_clips else None,
+            streamed=self._streamed,
         )
 
     def _score(self, results: dict[int, ClipResult], num_clips: int, seconds: float) -> Evaluation:

@@ -33,6 +33,7 @@ from asrkit.training.progress import make_progress_check
 from asrkit.training.reporting import emit
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import has_end_flag
+from asrkit.training.streaming import open_streams, restore_streams
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
 
     Return False if it was stopped; it then continues another time where it was. on_poll: called for each batch.
     """
+    restore_streams(run)
     started, rows, folder = time.monotonic(), manifest.read(run.manifest_path("eval")), run.model_dir
     processor, (model, _) = processors.load_processor(folder), weights.load_model(folder, weights.load_config(folder))
     blanks.settle(model, processor, str(folder), config.blank_id)
@@ -74,6 +76,7 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
                 on_progress=check_progress,
                 on_batch=lambda new: _append_results(file, new),
                 on_bad=bad.update,
+                streamed=open_streams(run, config),
             )
     except Interrupted:
         return False

@@ -21,6 +21,7 @@ from asrkit.training import distributed
 from asrkit.training.checkpointing import parse_step, repair_checkpoints
 from asrkit.training.reporting import emit_phase
 from asrkit.training.stopping import StopRequested, check_stop, has_stop_flag
+from asrkit.training.streaming import restore_streams
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -63,6 +64,9 @@ def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[Sequenc
                 model=base,
                 on_progress=_report_fetch(run),
             ).write(run)
+    check_stop(run)
+    with contextlib.suppress(StopRequested):
+        restore_streams(run, _report_fetch(run))
     check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 

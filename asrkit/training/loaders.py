@@ -16,17 +16,22 @@ from transformers import TrainingArguments
 from asrkit.config import TrainConfig
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.mix import Mix, parse_weights
+from asrkit.data.streams.clips import StreamedClips
 from asrkit.models.frames import FrameGeometry
 from asrkit.runs import launchers
+from asrkit.training import distributed
 from asrkit.training.augment import STRENGTHS
 from asrkit.training.batching import LengthBatchSampler
 from asrkit.training.data import Collator, Item, SpeechDataset
+from asrkit.training.streamed_order import BUFFERS_IN_CACHE, Pieces, StreamedBatchSampler, UpcomingPieces
+
+BatchSampler = LengthBatchSampler | StreamedBatchSampler
 
 
 class EndlessBatches:
     """The batches of an epoch and of all that follow."""
 
-    def __init__(self, sampler: LengthBatchSampler, first_epoch: int) -> None:
+    def __init__(self, sampler: BatchSampler, first_epoch: int) -> None:
         self.sampler, self.first_epoch = sampler, first_epoch
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
@@ -42,7 +47,7 @@ class EpochDataLoader(DataLoader[Item]):
     the rest of the training.
     """
 
-    def __init__(self, dataset: SpeechDataset, sampler: LengthBatchSampler, **options: Any) -> None:
+    def __init__(self, dataset: SpeechDataset, sampler: BatchSampler, **options: Any) -> None:
         """options: of a DataLoader."""
         super().__init__(dataset, batch_sampler=sampler, generator=torch.Generator(), **options)
         self.epochs, self._options = sampler, options
@@ -78,23 +83,14 @@ def make_train_loader(
     processor: Any,
     cache_bytes: float,
     geometry: FrameGeometry,
+    streamed: StreamedClips | None = None,
 ) -> EpochDataLoader:
     """Return the loader of one process.
 
-    cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames.
+    cache_bytes: decoded audio to keep where only one process decodes. geometry: of the model's frames. streamed:
+    fetches streamed clips.
     """
-    weights = parse_weights(config.mix, config.train)
-    mix = Mix.of(rows, weights, config.seed) if weights else None
-    sampler = LengthBatchSampler(
-        mix.durations_s if mix else Column("duration_s", rows).to_numpy(),
-        batch_seconds=config.batch_seconds,
-        batch_size=config.train_batch_size,
-        seed=config.seed,
-        rank=args.process_index,
-        world_size=args.world_size,
-        batches_per_update=args.world_size * config.gradient_accumulation_steps,
-        mix=mix,
-    )
+    sampler = _make_sampler(config, args, rows)
     num_workers = args.dataloader_num_workers
     dataset = SpeechDataset(
         rows,
@@ -102,6 +98,9 @@ def make_train_loader(
         None if config.augmentation == "none" else STRENGTHS[config.augmentation],
         config.seed,
         cache_bytes=cache_bytes if num_workers < 2 else 0,  # several workers would each cache the same clips
+        streamed=streamed,
+        upcoming=UpcomingPieces(sampler) if isinstance(sampler, StreamedBatchSampler) else None,
+        limits_s=(config.min_duration_s, config.max_duration_s),
     )
     return EpochDataLoader(
         dataset,
@@ -111,6 +110,35 @@ def make_train_loader(
         prefetch_factor=prefetch_factor(num_workers),
         worker_init_fn=begin_loader_process,
         pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _make_sampler(config: TrainConfig, args: TrainingArguments, rows: Sequence[Utterance]) -> BatchSampler:
+    """Return the order of clips of one process: where some are streamed, one that needs few pieces at once."""
+    weights = parse_weights(config.mix, config.train)
+    mix = Mix.of(rows, weights, config.seed) if weights else None
+    durations_s = Column("duration_s", rows).to_numpy()
+    if pieces := Pieces.of(rows, config.seed):
+        return StreamedBatchSampler(
+            durations_s,
+            pieces,
+            batch_seconds=config.batch_seconds,
+            batch_size=config.train_batch_size,
+            max_buffer_bytes=config.stream_cache_bytes / BUFFERS_IN_CACHE / distributed.LOCAL_WORLD_SIZE,
+            seed=config.seed,
+            rank=args.process_index,
+            world_size=args.world_size,
+            mix=mix,
+        )
+    return LengthBatchSampler(
+        mix.durations_s if mix else durations_s,
+        batch_seconds=config.batch_seconds,
+        batch_size=config.train_batch_size,
+        seed=config.seed,
+        rank=args.process_index,
+        world_size=args.world_size,
+        batches_per_update=args.world_size * config.gradient_accumulation_steps,
+        mix=mix,
     )
 
 

@@ -41,6 +41,7 @@ from asrkit.training.saving import SavingTrainer
 from asrkit.training.schedule import BestTracker, Schedule
 from asrkit.training.step_log import StepLog
 from asrkit.training.stopping import END_FLAGS
+from asrkit.training.streaming import open_streams
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -87,8 +88,9 @@ class CtcTrainer(SavingTrainer):
             else None
         )
         self.bad_clips = BadClips(train, held_out, self.findings, self.emit, resume_state.bad_clips)
+        self.streamed = open_streams(run, config)
         self.evaluator = Evaluator(
-            config, processor, held_out, self.lexicon_decoder, resume_state.evaluations, self.bad_clips
+            config, processor, held_out, self.lexicon_decoder, resume_state.evaluations, self.bad_clips, self.streamed
         )
         self.exchange: GradientExchange | None = None
         self._clips_in_update = 1.0
@@ -124,7 +126,13 @@ class CtcTrainer(SavingTrainer):
         """Return the loader, made once: it lets a sandbox read the files of all clips."""
         if self._train_loader is None:
             self._train_loader = make_train_loader(
-                self.config, self.args, self.train_rows, self.processor, self._cache_bytes, self.anatomy.geometry
+                self.config,
+                self.args,
+                self.train_rows,
+                self.processor,
+                self._cache_bytes,
+                self.anatomy.geometry,
+                self.streamed,
             )
         return self._train_loader
 

@@ -23,14 +23,21 @@ BUSY, SLOW_DOWN, BREAK = 503, 429, "break"
 class FaultyHub(hub.Hub):
     """faults: what happens to the next requests of files: a status, or BREAK in the middle; None for a good answer.
 
+    fail_every: of so many requests one fails, each time otherwise; 0 for none.
+
     retry_after: sent with a status. sent: bytes of the files, by path.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.faults: deque[int | str | None] = deque()
-        self.retry_after = ""
+        self.fail_every, self.num_requests = 0, 0
+        self.retry_after, self.aliases = "", dict[str, str]()
         self.sent: dict[str, int] = {}
+
+    def files(self, kind: str, name: str, revision: str = "main") -> dict[str, Path]:
+        """aliases: commit of the past -> the present one, for files that are changed behind the back of a test."""
+        return super().files(kind, name, self.aliases.get(revision, revision))
 
     def repository(self, name: str = NAME) -> Repository:
         """Return the state of a dataset, as the client's inspection does."""
@@ -43,12 +50,21 @@ class _Handler(hub._Handler):
     hub: FaultyHub
 
     def _serve_file(self, kind: str, parts: list[str]) -> None:
-        self._fault = self.hub.faults.popleft() if self.hub.faults else None
+        self._fault = self._take_fault()
         if isinstance(self._fault, int):
             headers = {"Retry-After": self.hub.retry_after} if self.hub.retry_after else {}
             raise HttpError(self._fault, "", headers)
         self._path = "/".join(parts[4:])
         super()._serve_file(kind, parts)
+
+    def _take_fault(self) -> int | str | None:
+        hub = self.hub
+        if hub.faults:
+            return hub.faults.popleft()
+        hub.num_requests += 1
+        if not hub.fail_every or hub.num_requests % hub.fail_every:
+            return None
+        return (BUSY, BREAK, SLOW_DOWN)[hub.num_requests // hub.fail_every % 3]
 
     def _send(self, content: bytes) -> None:
         if self._fault == BREAK:
@@ -89,3 +105,24 @@ def write_parquet(
     clips = [{"bytes": make_wav(s, 200 + 10 * n), "path": f"clip{n}.wav"} for n, s in enumerate(lengths_s)]
     columns = {"audio": clips, "sentence": list(texts) or [f"number {n}" for n in range(len(clips))], **more}
     parquet.write_table(pyarrow.table(columns), path, row_group_size=group_rows)
+
+
+def write_speech(speech: Path, folder: Path, group_rows: int, num_files: int) -> None:
+    """Write an audiofolder with a split column as parquet files, those of its training split in `num_files`."""
+    import csv
+
+    import pyarrow
+    from pyarrow import parquet
+
+    with open(speech / "metadata.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    parts = {f"validation-{0:05d}": [row for row in rows if row["split"] != "train"]}
+    train = [row for row in rows if row["split"] == "train"]
+    parts |= {f"train-{number:05d}": train[number::num_files] for number in range(num_files)}
+    (folder / "data").mkdir(parents=True)
+    for name, part in parts.items():
+        clips = [
+            {"bytes": (speech / row["file_name"]).read_bytes(), "path": Path(row["file_name"]).name} for row in part
+        ]
+        table = pyarrow.table({"audio": clips, "text": [row["text"] for row in part]})
+        parquet.write_table(table, folder / f"data/{name}.parquet", row_group_size=group_rows)

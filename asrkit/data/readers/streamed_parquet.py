@@ -94,10 +94,10 @@ def _find_lengths(
 
 
 def _with_length(row: Utterance, seconds: float) -> Utterance:
-    """Return the row with its length: of a part by its times, else that of the clip."""
+    """Return the row with its length: of a part by its times, else that of the clip.
+
+    That of its file would tell which pieces happen to be in the cache.
+    """
     if row.fault:
         return row
-    stop_s = seconds if row.end_s is None else row.end_s
-    if row.duration_s < 0:
-        row = replace(row, duration_s=max(0.0, stop_s - row.start_s))
-    return row
+    return replace(row, duration_s=max(0.0, (seconds if row.end_s is None else row.end_s) - row.start_s))

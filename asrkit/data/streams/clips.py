@@ -16,7 +16,7 @@ from pathlib import Path
 from asrkit.data.streams import origins, parquet_groups
 from asrkit.data.streams.cache import PieceCache
 from asrkit.data.streams.origins import INDEX, Origin
-from asrkit.errors import AsrkitError
+from asrkit.errors import AsrkitError, AudioError
 from asrkit.hub.ranges import OnWait, RemoteFile
 from asrkit.sandbox import Sandbox
 
@@ -48,7 +48,7 @@ class StreamedClips:
     def hold(self, audio: str) -> Iterator[None]:
         """Keep the piece of a clip on the disk in this context; do nothing for a file that is not streamed.
 
-        Raises HubError where it cannot be fetched, DataError where it is damaged or there is no room for it.
+        Raises HubError where it cannot be fetched, AudioError where it is damaged, DataError where there is no room.
         """
         if not (piece := origins.piece_of(audio)):
             yield
@@ -93,7 +93,8 @@ class StreamedClips:
             origin.audio_column,
             number,
             draft,
-            about=f"{origin.file.path} of {origin.file.repository}",
+            about=f"Row group {number} of {origin.file.path}",
+            error=AudioError,
         )
         shard.unlink()
 

@@ -6,13 +6,13 @@ process fetches ranges of bytes.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from asrkit.audio.confined import AudioReader, ClipSpan
 from asrkit.data.streams import origins, parquet_groups
@@ -56,17 +56,45 @@ def index_files(
     folders = [origins.file_folder(repository, path) for path in paths]
     source = origins.source_folder(repository)
     source.mkdir(parents=True, exist_ok=True)
-    missing = [pair for pair in zip(files, folders, strict=True) if not _is_indexed(pair[1], audio_column)]
-    reporter = _Reporter(repository.name, on_progress)
-    with Sandbox([source], [source]) as sandbox, ThreadPoolExecutor(NUM_THREADS) as threads:
-        index = functools.partial(_index_file, audio_column=audio_column, sandbox=sandbox, on_wait=reporter.on_wait)
-        futures = [threads.submit(index, file, folder) for file, folder in missing]
+    missing = [
+        (folder, file, audio_column)
+        for file, folder in zip(files, folders, strict=True)
+        if not _is_indexed(folder, audio_column)
+    ]
+    _index_all(missing, repository.name, on_progress)
+    _estimate_rate(source, folders, clips)
+    return [folder / INDEX for folder in folders]
+
+
+def restore_files(known: Mapping[str, Any], on_progress: ProgressCallback | None = None) -> None:
+    """Fetch the indices of the files of a run again that the cache has lost. known: folder -> origin, as JSON."""
+    found = {Path(folder): Origin.from_json(value) for folder, value in known.items()}
+    missing = [
+        (folder, origin.file, origin.audio_column)
+        for folder, origin in found.items()
+        if not _is_indexed(folder, origin.audio_column)
+    ]
+    if missing:
+        _index_all(missing, missing[0][1].repository, on_progress)
+
+
+def _index_all(
+    missing: Sequence[tuple[Path, RemoteFile, str]], name: str, on_progress: ProgressCallback | None
+) -> None:
+    """Make the indices of files: folder, file and audio column of each."""
+    sources = {folder.parent for folder, _, _ in missing}
+    for source in sources:
+        source.mkdir(parents=True, exist_ok=True)
+    reporter = _Reporter(name, on_progress)
+    with Sandbox(sources, sources) as sandbox, ThreadPoolExecutor(NUM_THREADS) as threads:
+        futures = [
+            threads.submit(_index_file, file, folder, column, sandbox, reporter.on_wait)
+            for folder, file, column in missing
+        ]
         try:
             reporter.follow(futures)
         finally:
             threads.shutdown(cancel_futures=True)
-    _estimate_rate(source, folders, clips)
-    return [folder / INDEX for folder in folders]
 
 
 def read_rate(folder: Path) -> float:

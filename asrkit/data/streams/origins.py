@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -126,6 +125,10 @@ def load_origin(folder: Path) -> Origin:
     raise DataError(f"{folder / ORIGIN} is missing, so its clips cannot be fetched; start a new run on this data.")
 
 
-@functools.lru_cache(maxsize=100_000)
+_file_folders: set[str] = set()
+
+
 def _is_file_folder(folder: str) -> bool:
-    return os.path.exists(os.path.join(folder, ORIGIN))
+    if folder not in _file_folders and os.path.exists(os.path.join(folder, ORIGIN)):
+        _file_folders.add(folder)
+    return folder in _file_folders

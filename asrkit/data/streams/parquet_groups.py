@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asrkit.data.streams.origins import Group, name_group
-from asrkit.errors import DataError, first_line
+from asrkit.errors import AudioError, DataError, first_line
 
 TAIL = struct.Struct("<I4s")
 """The end of a parquet file: the length of the footer before it, and a magic number."""
@@ -61,7 +61,8 @@ def read_layout(path: Path, audio_column: str) -> FileLayout:
 def extract_clips(shard: Path, index: Path, audio_column: str, group: int, folder: Path) -> int:
     """Write each recording of a row group to a file of its own, named by its row; return how many there are.
 
-    shard: has the audio column of the group. index: all other columns.
+    shard: has the audio column of the group. index: all other columns. AudioError for a damaged group, DataError where
+    a file cannot be written.
     """
     import pyarrow
     from pyarrow import parquet
@@ -78,7 +79,9 @@ def extract_clips(shard: Path, index: Path, audio_column: str, group: int, folde
                     (folder / names[row]).write_bytes(content)
                 row += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"Row group {group} of {shard} is damaged ({first_line(error)}).") from error
+        if getattr(error, "errno", None):
+            raise DataError(f"The clips of {shard.parent} cannot be written ({first_line(error)}).") from error
+        raise AudioError(f"Row group {group} of a streamed file is damaged ({first_line(error)}).") from error
     return row
 
 

@@ -248,7 +248,7 @@ class TestLimits:
 
     def test_all_processes_know_all_bad_clips(self, make, monkeypatch):
         clips = make(100)
-        monkeypatch.setattr(distributed, "all_gather", lambda value: [value, ({7: "it is broken"}, 4)])
+        monkeypatch.setattr(distributed, "all_gather", lambda value: [value, ({7: "it is broken"}, 4, set())])
         clips.note([{"about": {"clips": [1, 2], "bad": {3: "it is gone"}}}])
         clips.report()
         ((_, data),) = self.emitted

@@ -1,5 +1,7 @@
 """Texts first, audio later: the index of parquet files on the Hub, and the pieces of their clips."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,8 @@ from asrkit.data.readers import parquet
 from asrkit.data.readers.columns import NO_CHOICE, ColumnChoice
 from asrkit.data.streams import origins
 from asrkit.data.streams.clips import StreamedClips
-from asrkit.data.streams.index import index_files
-from asrkit.errors import DataError
+from asrkit.data.streams.index import index_files, restore_files
+from asrkit.errors import AudioError, DataError
 from tests.support import streams
 from tests.support.waiting import wait_for
 
@@ -67,8 +69,26 @@ def test_each_piece_is_fetched_once(served, clips):
 
 def test_index_is_fetched_once(served, clips):
     first = read(served, clips)
+    for row in first[:3]:  # which makes no difference to the lengths
+        with clips.hold(row.audio):
+            pass
     served.sent.clear()
     assert read(served, clips) == first
+    assert not served.sent
+
+
+def test_lost_cache_is_made_again_from_what_a_run_knows(served, clips):
+    rows = read(served, clips)
+    known = {folder: origin.to_json() for folder, origin in origins.list_origins(row.audio for row in rows).items()}
+    shutil.rmtree(origins.cache_root())
+    restore_files(json.loads(json.dumps(known)))
+    later = StreamedClips(1 << 30)
+    for row in rows:
+        with later.hold(row.audio):
+            assert load_audio(row.audio).duration_s > 0.4
+    later.close()
+    served.sent.clear()
+    restore_files(known)
     assert not served.sent
 
 
@@ -128,6 +148,20 @@ def test_damaged_file_is_named(served, clips, content):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"data/bad\.parquet of tiny/streamed is no parquet file"):
         read(served, clips, ["data/bad.parquet"])
+
+
+def test_damaged_piece_is_an_error_of_its_clips(served, clips):
+    rows = read(served, clips)
+    number = next(n for n, row in enumerate(rows) if not Path(row.audio).exists())
+    group = origins.load_origin(Path(rows[number].audio).parents[1]).groups[int(Path(rows[number].audio).parent.name)]
+    path = served.root / "datasets" / streams.NAME / PATHS[number // 6]
+    content = bytearray(path.read_bytes())
+    content[group.start : group.start + 500] = b"\xff" * 500
+    commit = served.repository().commit
+    path.write_bytes(content)
+    served.aliases[commit] = served.repository().commit
+    with pytest.raises(AudioError, match="Row group . of "), clips.hold(rows[number].audio):
+        pass
 
 
 def test_other_files_are_not_streamed(tmp_path):
