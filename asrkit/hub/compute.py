@@ -102,7 +102,7 @@ def run_job(
     from huggingface_hub import Volume, get_token
 
     api = connect()
-    token = api.token if isinstance(api.token, str) else get_token()
+    token = get_token() if api.token is None else api.token
     with translate_errors(name, "job", writing=True):
         job = api.run_job(
             image=image,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -23,7 +24,10 @@ WITHHELD = "ASRKIT_HUB_TOKEN_WITHHELD"
 Token = str | Literal[False] | None
 """Of the Hub client: None is the login of this machine, False is none."""
 
+MAX_KEPT_TOKENS = 1000
+
 _operators_token: str | None = None
+_kept_tokens: dict[str, tuple[str, float]] = {}
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,23 @@ def withhold_token(environ: MutableMapping[str, str] = os.environ) -> None:
     found = [environ.pop(name) for name in TOKEN_VARIABLES if environ.get(name)]
     if found:
         _operators_token = found[0]
+
+
+def keep_token(owner: str, token: str, expires_s: float) -> None:
+    """Keep a visitor's own token in memory, for what goes on for them after their request; the latest of each.
+
+    expires_s: when it does, as Unix time.
+    """
+    _kept_tokens.pop(owner, None)
+    _kept_tokens[owner] = token, expires_s
+    while len(_kept_tokens) > MAX_KEPT_TOKENS:
+        _kept_tokens.pop(next(iter(_kept_tokens)), None)
+
+
+def recall_token(owner: str) -> str:
+    """Return the token that was kept for a visitor; empty if there is none that is still valid."""
+    token, expires_s = _kept_tokens.get(owner, ("", 0.0))
+    return token if time.time() < expires_s else ""
 
 
 def worker_environment(environ: MutableMapping[str, str], is_operators: bool) -> dict[str, str]:

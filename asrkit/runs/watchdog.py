@@ -129,7 +129,8 @@ def tick(store: RunStore, timer: ShutdownTimer) -> None:
     """Do one round of `watch_forever`: a killed worker could neither start the next run nor end itself."""
     for run in list(lifecycle.iter_active_runs(store)) if any(store.root.glob("*/control/*")) else []:
         limit_s = timer.exceeded_limit_s(run, GRACE_S)
-        if limit_s is not None:
+        # A worker that the request could not be sent to has not ignored it.
+        if limit_s is not None and not launchers.of_run(run).is_cut_off(run):
             force_stop(run, limit_s)
     if any(store.root.glob("*/queue.json")):
         queue.start_ready_runs(store)

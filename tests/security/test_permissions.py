@@ -3,6 +3,7 @@
 import pytest
 
 from asrkit.config import TrainConfig
+from asrkit.hub import credentials
 from asrkit.runs import ownership
 from asrkit.runs.ownership import PRIVATE, SHARED, Ownership
 from asrkit.ui.security import guard, permissions
@@ -34,6 +35,8 @@ def make_run(tmp_path):
         (Action.TRANSCRIBE, True, True, True),
         (Action.USE_OWN_DATA, True, True, False),
         (Action.START_RUN, True, False, False),
+        (Action.TRAIN_HERE, True, False, False),
+        (Action.RENT_MACHINE, True, False, False),
         (Action.MANAGE_QUEUE, True, False, False),
         (Action.IMPORT_RUN, True, False, False),
         (Action.USE_FOREIGN_MODELS, True, False, False),
@@ -44,6 +47,20 @@ def test_each_role_may_do_what_the_table_says(action, operator, visitor, anonymo
     allowed = [permissions.is_allowed(who, action) for who in (OPERATOR, ANN, ANYBODY)]
     assert allowed == [operator, visitor, anonymous]
     assert not permissions.is_allowed(permissions.NOBODY, action)
+
+
+@pytest.mark.parametrize(
+    ("grants", "may_start", "may_train_here", "may_rent"),
+    [
+        ({Action.START_RUN}, True, True, False),
+        ({Action.RENT_MACHINE}, True, False, True),
+        ({Action.START_RUN, Action.RENT_MACHINE}, True, True, True),
+    ],
+)
+def test_training_here_and_renting_are_allowed_separately(grants, may_start, may_train_here, may_rent):
+    who = Identity(Role.VISITOR, grants=frozenset(grants))
+    actions = (Action.START_RUN, Action.TRAIN_HERE, Action.RENT_MACHINE)
+    assert [permissions.is_allowed(who, action) for action in actions] == [may_start, may_train_here, may_rent]
 
 
 @pytest.mark.parametrize("action", [Action.SEE_RUN, Action.CONTROL_RUN, Action.READ_RUN_FILES, Action.PUBLISH])
@@ -123,6 +140,21 @@ def test_space_knows_its_operators_and_visitors():
     assert identify(deployment, host=host).role == Role.ANONYMOUS
     expired = {"oauth_info": {"userinfo": {"preferred_username": "ann"}, "expires_at": 1}}
     assert identify(deployment, expired, host=host).role == Role.ANONYMOUS
+
+
+def test_token_of_a_visitor_is_kept_only_where_visitors_may_rent(monkeypatch):
+    monkeypatch.setattr(credentials, "_kept_tokens", {})
+    session, host = signed_in("bob"), "ann-asr.example"
+    session["oauth_info"]["access_token"] = "hf_oauth_bob"
+    bob = identify(space(ASRKIT_VISITORS_TRAIN="1"), session, host=host)
+    assert credentials.recall_token(bob.owner_id) == ""
+    renting = space(ASRKIT_VISITORS_RENT="1", OAUTH_SCOPES="openid profile jobs contribute-repos")
+    assert Action.RENT_MACHINE in identify(renting, session, host=host).grants
+    assert credentials.recall_token(bob.owner_id) == "hf_oauth_bob" and "hf_oauth_bob" not in repr(bob)
+    identify(renting, signed_in("ann"), host=host)
+    assert list(credentials._kept_tokens) == [bob.owner_id], "nobody else's"
+    credentials.keep_token(bob.owner_id, "hf_oauth_bob", expires_s=1.0)
+    assert credentials.recall_token(bob.owner_id) == ""
 
 
 def test_space_of_an_organisation_is_operated_by_its_administrators():

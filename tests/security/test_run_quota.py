@@ -1,5 +1,6 @@
 """What a visitor may start: how many runs, with which settings, for how long, and how much of the disk they take."""
 
+import dataclasses
 import threading
 import time
 from dataclasses import fields
@@ -15,7 +16,7 @@ from asrkit.runs.run import STOP
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
 from asrkit.ui.security import quotas
-from asrkit.ui.security.permissions import OPERATOR, as_identity
+from asrkit.ui.security.permissions import OPERATOR, Action, as_identity
 from asrkit.ui.security.quotas import Quotas
 from asrkit.ui.security.store import GuardedStore
 from asrkit.ui.train import run_quota, start
@@ -167,3 +168,48 @@ def test_quota_error_leaves_no_place_taken(store):
         with pytest.raises(QuotaError), run_quota.run_admitted(store, TrainConfig(num_epochs=101)):
             raise AssertionError
     assert run_quota._starting == []
+
+
+RENTER = dataclasses.replace(ANN, grants=frozenset({Action.RENT_MACHINE}))
+
+
+def test_renting_is_for_those_whom_the_operator_allows_it(store, started):
+    assert "Launcher (launcher) is for operators" in press_start(store, ANN, launcher="hf-jobs")
+    assert press_start(store, RENTER, launcher="hf-jobs").endswith("not in this test</p></div>")
+    both = dataclasses.replace(ANN, grants=frozenset({Action.START_RUN, Action.RENT_MACHINE}))
+    assert press_start(store, both).endswith("not in this test</p></div>")
+    assert [config.launcher for config in started] == ["hf-jobs", "default"]
+
+
+def test_who_may_only_rent_does_not_train_here(store, started):
+    assert "set Launcher (launcher) to hf-jobs" in press_start(store, RENTER)
+    assert "set Launcher (launcher) to hf-jobs" in press_start(store, RENTER, launcher="local")
+    with as_identity(RENTER):
+        assert "set Launcher (launcher) to hf-jobs" in TrainApi(store).start_demo({})["notice"]
+    assert started == []
+
+
+def test_rented_machine_is_no_default_of_a_visitor(store, started, monkeypatch):
+    monkeypatch.setenv("ASRKIT_LAUNCHER", "hf-jobs")
+    assert "You may not train on a machine that you rent" in press_start(store, ANN)
+    assert started == []
+
+
+def test_who_rents_chooses_the_machine_and_how_long_but_no_more(store, started):
+    rented = {"launcher": "hf-jobs", "hf_flavor": "a10g-large", "hf_timeout_h": 2.0, "num_epochs": 500.0}
+    assert press_start(store, RENTER, **rented).endswith("not in this test</p></div>")
+    assert "(mirrors) is for operators" in press_start(store, RENTER, **rented, mirrors="tensorboard")
+    assert [config.hf_flavor for config in started] == ["a10g-large"]
+
+
+def test_rented_run_is_not_stopped_for_the_time_of_this_machine(store, limit, monkeypatch):
+    limit(run_hours=1)
+    run = make_run(store, ANN.owner_id)
+    run.process_path.write_text('{"launcher": "hf-jobs", "devices": [], "events_from": 0}')
+    run.append(events.make_event(events.TRAIN, 1))
+    monkeypatch.setattr(run_quota.lifecycle, "iter_active_runs", lambda _: [run])
+    monkeypatch.setattr(run_quota, "_elapsed_s", lambda _: 10_000.0)
+    assert run_quota.stop_overdue(store) == []
+    run.process_path.unlink()
+    monkeypatch.setattr(run_quota.supervisor, "stop", lambda run: None)
+    assert run_quota.stop_overdue(store) == [run]

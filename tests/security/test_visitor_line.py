@@ -89,3 +89,31 @@ def test_page_begins_with_what_its_visitor_can_do(who, query, selected):
     request = SimpleNamespace(query_params=query, request=SimpleNamespace(scope={SCOPE_KEY: who}))
     tabs = select_initial_tab(request)
     assert getattr(tabs, "selected", None) == selected
+
+
+RENT = {"ASRKIT_VISITORS_RENT": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_allowed", "missing"),
+    [
+        ({**SPACE, **RENT, "OAUTH_SCOPES": "openid profile jobs contribute-repos"}, True, ()),
+        ({**SPACE, **RENT, "OAUTH_SCOPES": "openid profile jobs"}, False, ("contribute-repos",)),
+        ({**SPACE, **RENT}, False, ("jobs", "contribute-repos")),
+        ({**SPACE, "OAUTH_SCOPES": "openid profile jobs contribute-repos"}, False, ()),
+        (RENT, False, ()),
+    ],
+)
+def test_visitors_rent_where_the_operator_allows_it_and_the_sign_in_asks_for_it(environ, is_allowed, missing):
+    deployment = make_deployment("0.0.0.0", 7860, environ=environ)
+    assert deployment.visitor_grants == frozenset({Action.RENT_MACHINE} if is_allowed else ())
+    told = "visitors cannot rent machines, because hf_oauth_scopes in the front matter lacks"
+    assert deployment.missing_scopes == missing and (told in deployment.describe()) == bool(missing)
+
+
+def test_who_may_rent_is_told_how_and_what_happens_afterwards():
+    renter = dataclasses.replace(TRAINEE, grants=frozenset({Action.RENT_MACHINE}))
+    (note,) = [note for note in describe(renter, **SPACE)["notes"] if "rent" in note]
+    assert "set Launcher (launcher) to hf-jobs" in note and "goes on when you leave or your sign-in expires" in note
+    assert describe(renter, **SPACE)["denied"] == ["import_run"]
+    assert not any("rent" in note for note in describe(TRAINEE, **SPACE)["notes"])

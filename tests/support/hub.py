@@ -28,8 +28,8 @@ class Hub:
     `buckets` hold their files by path, as the API lists them; `xet` has the contents by their hashes. `put_file` adds a
     file, as a job does that has mounted a bucket.
 
-    `gated` names need one of `tokens`, which are `user`'s; `broken` ones answer 503; `forbidden` buckets
-    answer 403; `private` are made so.
+    `gated` names need one of `tokens`, which are `user`'s; `users` has the tokens of others with their names; `broken`
+    names answer 503; `forbidden` buckets answer 403; `private` are made so.
 
     Files are sent at `bytes_per_second`.
     """
@@ -41,6 +41,7 @@ class Hub:
         self.forbidden: set[str] = set()
         self.tokens: set[str] = {"hf_good"}
         self.user: dict[str, Any] = {"name": "tiny", "orgs": [], "auth": {"accessToken": {"role": "write"}}}
+        self.users: dict[str, str] = {}
         self.private: set[str] = set()
         self.bytes_per_second: float | None = None
         self.requests: list[str] = []
@@ -150,9 +151,9 @@ class _Handler(JobsHandler):
 
     def _serve_api(self, kind: str, parts: list[str], body: bytes) -> None:
         if kind == "whoami-v2":
-            if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-                raise HttpError(401, "")
-            self._send_json({"type": "user", **self.hub.user})
+            name = self._find_user()
+            auth = {"auth": {"type": "oauth"}} if name != self.hub.user["name"] else {}
+            self._send_json({"type": "user", **self.hub.user, **auth, "name": name})
             return
         if kind == "jobs":
             self._serve_jobs(parts, body)

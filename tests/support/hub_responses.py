@@ -70,18 +70,19 @@ class JobsHandler(Responder):
             price = {"unitCostMicroUSD": 6667, "unitCostUSD": 0.006667, "unitLabel": "minute"}
             self._send_json([{**machine, "accelerator": gpu, **price}])
             return
-        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-            raise HttpError(401, "")
+        user = self._find_user()
         if len(parts) == 1:
             job_id = f"job{len(self.hub.jobs) + 1}"
-            owner = {"id": "0", "name": parts[0], "type": "user"}
+            if parts[0] != user:
+                raise HttpError(403, "")
+            owner = {"id": "0", "name": user, "type": "user"}
             self.hub.jobs[job_id] = {
                 "id": job_id,
                 "owner": owner,
                 "status": {"stage": "SCHEDULING", "message": None},
                 **json.loads(body),
             }
-        elif parts[1] not in self.hub.jobs:
+        elif parts[1] not in self.hub.jobs or self.hub.jobs[parts[1]]["owner"]["name"] != user:
             raise HttpError(404, "")
         elif parts[2:] == ["cancel"]:
             self.hub.jobs[parts[1]]["status"] = {"stage": "CANCELED", "message": None}
@@ -90,8 +91,6 @@ class JobsHandler(Responder):
 
     def _serve_bucket(self, parts: list[str], body: bytes) -> None:
         """Answer as the API of buckets does: a token for uploads, the files of a folder, and a batch of changes."""
-        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-            raise HttpError(401, "")
         name = "/".join(parts[:2])
         if not parts[2:] and self.command == "POST":
             self._create_bucket(name)
@@ -115,14 +114,28 @@ class JobsHandler(Responder):
             case _:
                 raise HttpError(404, "EntryNotFound")
 
+    def _find_user(self) -> str:
+        """Return the name of the user whose token was sent. HttpError for another one."""
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if token in self.hub.tokens:
+            return str(self.hub.user["name"])
+        if token not in self.hub.users:
+            raise HttpError(401, "")
+        return self.hub.users[token]
+
     def _check_bucket(self, name: str) -> None:
+        """Raise HttpError for a bucket that the sender may not use: all are private."""
         if name in self.hub.forbidden:
             raise HttpError(403, "")
+        if self._find_user() != name.partition("/")[0]:
+            raise HttpError(404, "RepoNotFound")
         if name not in self.hub.buckets:
             raise HttpError(404, "RepoNotFound")
 
     def _create_bucket(self, name: str) -> None:
         url = f"{self.hub.url}/buckets/{name}"
+        if self._find_user() != name.partition("/")[0]:
+            raise HttpError(403, "")
         if name in self.hub.buckets:
             self._send_json({"url": url, "error": "You already created this bucket"}, 409)
             return
@@ -147,8 +160,6 @@ class JobsHandler(Responder):
             self._send_range(self.hub.xet.read(parts[1]))
             return
         name, path = "/".join(parts[1:3]), "/".join(parts[4:])
-        if (self.headers.get("Authorization") or "").removeprefix("Bearer ") not in self.hub.tokens:
-            raise HttpError(401, "")
         self._check_bucket(name)
         if path not in self.hub.buckets[name]:
             raise HttpError(404, "EntryNotFound")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pyarrow
 
@@ -32,10 +32,15 @@ class Segment(NamedTuple):
 
 
 class XetStore:
-    """Xorbs as lists of chunks, and files as lists of segments, by their hashes."""
+    """Xorbs as lists of chunks, and files as lists of segments, by their hashes.
+
+    Xorbs are kept for all servers of the process: the client remembers by the address what it has sent, and another
+    server may get the same port.
+    """
+
+    xorbs: ClassVar[dict[str, list[bytes]]] = {}
 
     def __init__(self) -> None:
-        self.xorbs: dict[str, list[bytes]] = {}
         self.files: dict[str, list[Segment]] = {}
 
     def add_xorb(self, name: str, content: bytes) -> None:

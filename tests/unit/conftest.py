@@ -27,6 +27,14 @@ def no_fork_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(fork_server.SOCKET, raising=False)
 
 
+@pytest.fixture(scope="session")
+def xet_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let the Hub's client remember what it has uploaded for as long as the tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_XET_CACHE", str(tmp_path_factory.mktemp("xet")))
+        yield
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1 MB."""

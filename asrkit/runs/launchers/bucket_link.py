@@ -20,7 +20,9 @@ from asrkit.errors import RunError
 from asrkit.files import commit_directory, free_bytes, readable_disk_errors, write_atomic, write_json
 from asrkit.hub import buckets
 from asrkit.hub.buckets import BucketEntry
+from asrkit.runs import metadata
 from asrkit.runs.companions import claimed
+from asrkit.runs.launchers.foreign_events import is_well_formed, mask_malformed
 from asrkit.runs.launchers.remote_folder import (
     CONTROL,
     EVENTS,
@@ -29,6 +31,7 @@ from asrkit.runs.launchers.remote_folder import (
     GROWING,
     HEARTBEAT,
     INDEX,
+    LOG,
     MODEL,
     PROCESS,
     RUNS,
@@ -36,6 +39,7 @@ from asrkit.runs.launchers.remote_folder import (
     ends_run,
     parse_index,
 )
+from asrkit.runs.ownership import OPERATORS_OWN
 from asrkit.runs.run import CANCEL, EVALUATE, FLAGS, SAVE, SCORE, STOP, Run
 from asrkit.units import format_size
 
@@ -46,6 +50,12 @@ ASKED_ONCE = (SAVE, EVALUATE)
 """Flags that are done with once they are sent."""
 SUFFIXES = (".json", ".jsonl", ".txt", ".md", ".safetensors")
 """What a model consists of. A bucket is written by others than this app, so nothing that could run code is taken."""
+
+
+FROM_VISITORS_JOB = (PROCESS, HEARTBEAT, LOG, EVENTS)
+MAX_VISITORS_FILE_BYTES = 100 << 20
+MAX_VISITORS_RUN_BYTES = 10 << 30
+"""What is taken of a small file, and of all that belongs to a run, from the bucket of a visitor."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,8 @@ def push(run: Run, link: BucketLink) -> None:
     changed: dict[str, Path | bytes] = {
         name: path for name, path in paths.items() if path.exists() and not _is_same(path, entries.get(name))
     }
+    # In the job, who pays for it is the operator.
+    changed[metadata.NAME] = json.dumps({**metadata.read_metadata(run), **asdict(OPERATORS_OWN)}).encode()
     flags = {f"{CONTROL}/{flag}": flag.encode() for flag in FLAGS if run.has_flag(flag)}
     buckets.upload(link.bucket, link.folder, changed | flags)
     write_json(run.link_path, asdict(replace(link, is_settled=False, sent=())))
@@ -106,10 +118,11 @@ def list_unsent(run: Run, link: BucketLink) -> list[str]:
     return [flag for flag in (*ASKED_ONCE, STOP, CANCEL) if run.has_flag(flag) and flag not in link.sent]
 
 
-def sync(run: Run, is_over: bool) -> None:
+def sync(run: Run, is_over: bool, is_trusted: bool = True) -> None:
     """Send the flags and fetch what the job has written; nothing while another process does so.
 
-    is_over: the job has ended, so that it writes no more. HubError where the bucket cannot be used; RunError where the
+    is_over: the job has ended, so that it writes no more. is_trusted: False where others than the operator may write to
+    the bucket. HubError where the bucket cannot be used; RunError where the
     disk is full.
     """
     with claimed(run.path / ".link.lock") as is_mine, readable_disk_errors(run.path):
@@ -117,7 +130,7 @@ def sync(run: Run, is_over: bool) -> None:
         if is_mine and link and not link.is_settled:
             if not is_over:
                 link = _send_flags(run, link)
-            _fetch(run, link, is_over)
+            _fetch(run, link, is_over, is_trusted)
 
 
 def fetch_checkpoints(run: Run) -> int:
@@ -145,25 +158,36 @@ def _send_flags(run: Run, link: BucketLink) -> BucketLink:
     return _write_link(run, replace(link, sent=sent))
 
 
-def _fetch(run: Run, link: BucketLink, is_over: bool) -> None:
+def _fetch(run: Run, link: BucketLink, is_over: bool, is_trusted: bool) -> None:
     entries = buckets.list_files(link.bucket, link.folder)
-    for name in FROM_JOB:
+    if not is_trusted:
+        _check_sizes(run, entries)
+    for name in FROM_JOB if is_trusted else FROM_VISITORS_JOB:
         entry, path = entries.get(name), run.path / name
         if entry is None or _is_same(path, entry):
             continue
         if name in GROWING:
             fresh = _read_fresh(link, entry, path)
             if name == EVENTS and (is_over or ends_run(fresh)):  # the model is there before the run has ended
-                link = _fetch_model(run, link, entries)
+                link = _fetch_model(run, link, entries, is_trusted)
             if fresh:
                 with open(path, "ab") as file:
-                    file.write(fresh)
+                    file.write(fresh if is_trusted or name != EVENTS else mask_malformed(fresh))
         else:
             _take_file(run, name, buckets.read(link.bucket, entry.path), entry)
     if is_over:
-        link = _fetch_model(run, link, entries)
+        link = _fetch_model(run, link, entries, is_trusted)
         run.clear_flags(SCORE, *ASKED_ONCE)
         _write_link(run, replace(link, is_settled=True))
+
+
+def _check_sizes(run: Run, entries: dict[str, BucketEntry]) -> None:
+    small = [entries[name].size for name in (*FROM_VISITORS_JOB, INDEX) if name in entries]
+    total = sum(entry.size for entry in entries.values())
+    if max(small, default=0) > MAX_VISITORS_FILE_BYTES or total > MAX_VISITORS_RUN_BYTES:
+        raise RunError(
+            f"Run {run.id} has written more than this app takes ({format_size(total)}); it stays in the bucket."
+        )
 
 
 def _is_same(path: Path, entry: BucketEntry | None) -> bool:
@@ -212,11 +236,15 @@ def _read_index(link: BucketLink, entries: dict[str, BucketEntry]) -> dict[str, 
     return parse_index(buckets.read(link.bucket, entries[INDEX].path)) if INDEX in entries else {}
 
 
-def _fetch_model(run: Run, link: BucketLink, entries: dict[str, BucketEntry]) -> BucketLink:
+def _fetch_model(run: Run, link: BucketLink, entries: dict[str, BucketEntry], is_trusted: bool) -> BucketLink:
     tree = _read_index(link, entries).get(MODEL)
     if tree is None:
         return link
     files = {path: size for path, size in tree.files.items() if path.endswith(SUFFIXES)}
+    if not is_trusted and (size := files.get(run.evaluation_path.name)):
+        path = f"{link.folder}/{tree.folder}/{run.evaluation_path.name}"
+        if size > MAX_VISITORS_FILE_BYTES or not is_well_formed(buckets.read(link.bucket, path)):
+            del files[run.evaluation_path.name]
     return _fetch_tree(run, link, MODEL, Tree(tree.folder, files), entries)
 
 

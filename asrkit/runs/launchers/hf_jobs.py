@@ -7,21 +7,23 @@ else, and the files of the run are exchanged through it (`bucket_link`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asrkit.config import TrainConfig
-from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError
+from asrkit.data import access
+from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError, RunError
 from asrkit.files import write_json
-from asrkit.hub import buckets, compute
+from asrkit.hub import buckets, compute, credentials
 from asrkit.hub.compute import BucketMount, ComputeJob
-from asrkit.runs import processes
+from asrkit.runs import ownership, processes
 from asrkit.runs.launchers import bucket_link, job_data
 from asrkit.runs.launchers.bucket_link import BucketLink
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
@@ -93,6 +95,10 @@ class HfJobsLauncher(Launcher):
         return job_data.upload(run, config, bucket, storage.mount)
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
+        with _as_owner(run):
+            self._submit(run)
+
+    def _submit(self, run: Run) -> None:
         config, storage, image = run.config(), read_storage(), read_image()
         link = bucket_link.read_link(run)
         if link is None and storage.mount is None:
@@ -130,7 +136,7 @@ class HfJobsLauncher(Launcher):
         if link and link.is_settled:
             return JobStatus(JobState.GONE)
         try:
-            job = self._find(job_id)
+            job = self._find(run)
         except NotOnHubError:
             return self._describe_end(run, link, f"Hugging Face job {job_id}")
         except HubError as error:
@@ -168,12 +174,15 @@ class HfJobsLauncher(Launcher):
     def sync(self, run: Run) -> None:
         try:
             is_over = self._is_over(run)
-            try:
-                bucket_link.sync(run, is_over)
-            except NotOnHubError:
-                if is_over:  # the bucket is gone, and with it what is not here
-                    bucket_link.settle(run)
-                raise
+            with _as_owner(run):
+                if is_over:
+                    compute.require_jobs()  # to whom its token means nothing, the Hub says that there is no such job
+                try:
+                    bucket_link.sync(run, is_over, is_trusted=not _is_visitors(run))
+                except NotOnHubError:
+                    if is_over:  # the bucket is gone, and with it what is not here
+                        bucket_link.settle(run)
+                    raise
         except AsrkitError as error:
             self._failed[run.path] = str(error).rstrip(".")
             raise
@@ -181,7 +190,7 @@ class HfJobsLauncher(Launcher):
 
     def _is_over(self, run: Run) -> bool:
         try:
-            return self._find(run.job_id() or "").stage not in ("SCHEDULING", "RUNNING")
+            return self._find(run).stage not in ("SCHEDULING", "RUNNING")
         except NotOnHubError:
             return True
 
@@ -192,43 +201,60 @@ class HfJobsLauncher(Launcher):
         job_id = run.job_id()
         if job_id is None or self.status(run).state is JobState.GONE:
             return
-        if not self._is_over(run):
-            compute.cancel_job(job_id)
+        try:
+            if not self._is_over(run):
+                with _as_owner(run):
+                    compute.cancel_job(job_id)
+        except HubError:
+            if not _is_abandoned(run):
+                raise
+            logger.warning("Job %s of run %s goes on in its owner's account, who is not signed in.", job_id, run.id)
         with self._lock:
             self._known.pop(job_id, None)
         if self.needs_sync(run):
             try:
-                bucket_link.sync(run, is_over=True)
+                with _as_owner(run):
+                    bucket_link.sync(run, is_over=True, is_trusted=not _is_visitors(run))
             except AsrkitError as error:
                 logger.warning("The last files of run %s were not fetched: %s", run.id, error)
                 bucket_link.settle(run)
 
     def fetch_checkpoints(self, run: Run) -> int:
+        if _is_visitors(run):
+            raise RunError(
+                f"The checkpoints of run {run.id} stay in the bucket of its owner, where they can be fetched."
+            )
         return bucket_link.fetch_checkpoints(run)
 
     def discard(self, run: Run) -> None:
-        bucket_link.discard(run)
+        try:
+            with _as_owner(run):
+                bucket_link.discard(run)
+        except HubError as error:
+            if not _is_abandoned(run):
+                raise
+            logger.warning("The files of run %s stay in its owner's bucket: %s", run.id, error)
 
     def cost(self, run: Run) -> str:
-        job_id = run.job_id()
         try:
-            job, hardware = self._find(job_id or ""), compute.list_hardware()[run.config().hf_flavor]
+            job, hardware = self._find(run), compute.list_hardware()[run.config().hf_flavor]
         except (AsrkitError, KeyError):
             return ""
         return f"{job.running_s / 3600 * hardware.usd_per_hour:.2f} USD"
 
     def explain_end(self, run: Run) -> str:
         try:
-            job = self._find(run.job_id() or "")
+            job = self._find(run)
         except HubError:
             return ""
         if job.stage == "CANCELED":
             return f"The Hugging Face job {job.id} was cancelled."
         return f"The Hugging Face job {job.id} ended: {job.message.rstrip('.')}." if job.message else ""
 
-    def _find(self, job_id: str) -> ComputeJob:
+    def _find(self, run: Run) -> ComputeJob:
         """Return the job as the Hub described it less than REUSE_S ago. HubError if it does not."""
-        with self._lock:
+        job_id = run.job_id() or ""
+        with _as_owner(run), self._lock:
             asked_s, known = self._known.get(job_id, (float("-inf"), None))
             if known is None or time.monotonic() - asked_s > REUSE_S:
                 try:
@@ -241,8 +267,37 @@ class HfJobsLauncher(Launcher):
         return known
 
 
+def _is_visitors(run: Run) -> bool:
+    return access.owner_folder(ownership.read_ownership(run).owner) is not None
+
+
+def _is_abandoned(run: Run) -> bool:
+    """Whether the run is that of a visitor who is not signed in any more."""
+    return _is_visitors(run) and not credentials.recall_token(ownership.read_ownership(run).owner)
+
+
+@contextlib.contextmanager
+def _as_owner(run: Run) -> Iterator[None]:
+    """Use the token of whoever pays for the run, whoever asks. HubError for a visitor whose token is not here."""
+    reader, owner = None, ownership.read_ownership(run).owner
+    if _is_visitors(run):
+        if _is_abandoned(run):
+            raise HubError(
+                "Who started the run is not signed in here any more; its job goes on, and is followed again once they "
+                "sign in."
+            )
+        reader = credentials.Reader(credentials.recall_token(owner))
+    with credentials.as_reader(reader):
+        yield
+
+
 def read_storage() -> Storage:
-    """Return the bucket for the files of runs that `$ASRKIT_JOBS_STORAGE` names. ConfigError for what it cannot be."""
+    """Return the bucket for the files of runs that `$ASRKIT_JOBS_STORAGE` names. ConfigError for what it cannot be.
+
+    A visitor has a bucket of their own.
+    """
+    if not credentials.is_operator():
+        return Storage("", None)
     named = os.environ.get(STORAGE, "")
     bucket, _, mount = named.partition(":")
     if named and (bucket.count("/") != 1 or (mount and not Path(mount).is_absolute()) or named.endswith(":")):

@@ -20,7 +20,7 @@ INDEX, TREES, CONTROL = "index.json", "trees", "control"
 
 EVENTS, LOG, PROCESS, HEARTBEAT = "events.jsonl", "log.txt", "process.json", "heartbeat.json"
 MANIFESTS = tuple(f"{split}{suffix}" for split in ("train", "eval") for suffix in (".jsonl", TABLE_SUFFIX))
-FROM_APP = ("config.json", "run.json", PROCESS, EVENTS, LOG, "audit.json", *MANIFESTS)
+FROM_APP = ("config.json", PROCESS, EVENTS, LOG, "audit.json", *MANIFESTS)
 """What a job begins with."""
 FROM_JOB = (PROCESS, HEARTBEAT, "audit.json", *MANIFESTS, LOG, EVENTS)
 """What the worker of a job writes, in the order in which the app takes it: the events tell what is there."""

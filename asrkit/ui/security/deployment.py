@@ -23,6 +23,10 @@ from asrkit.ui.security.quotas import Quotas, read_quotas
 OAUTH_VARIABLES = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 """Set by a Space whose front matter has `hf_oauth`."""
 
+RENT, RENT_SCOPES = "ASRKIT_VISITORS_RENT", ("jobs", "contribute-repos")
+"""Environment variable that lets visitors of a Space rent machines with their own accounts, and the scopes that the
+sign-in then has to ask for: to start jobs, and to make a bucket for their files."""
+
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 MIN_PASSWORD_LENGTH, MIN_TOKEN_LENGTH = 8, 32
@@ -48,7 +52,8 @@ class Deployment:
     none. is_password_made: it was drawn at the start, not set by the operator. owner: of a Space, a user or an
     organisation. operators: the users who operate it, and organisations whose administrators do; lower case.
     is_secure: pages come over https. has_sign_in: whether a Space has OAuth. visitor_grants, anonymous_grants: what
-    the operator allows them beyond the table of roles. quotas: how much they may ask for.
+    the operator allows them beyond the table of roles. quotas: how much they may ask for. missing_scopes: what the
+    sign-in of a Space does not ask for, although visitors may rent machines.
     """
 
     kind: Kind
@@ -65,6 +70,7 @@ class Deployment:
     visitor_grants: frozenset[Action] = frozenset()
     anonymous_grants: frozenset[Action] = frozenset()
     quotas: Quotas = field(default_factory=Quotas)
+    missing_scopes: tuple[str, ...] = ()
 
     @property
     def is_shared(self) -> bool:
@@ -84,6 +90,9 @@ class Deployment:
                 if self.has_sign_in
                 else "; visitors can only transcribe, because the Space has no sign-in (hf_oauth)"
             )
+            if self.missing_scopes:
+                scopes = ", ".join(self.missing_scopes)
+                note += f"; visitors cannot rent machines, because hf_oauth_scopes in the front matter lacks {scopes}"
             if not sandbox.can_confine():
                 note += "; it reads no files, because the kernel cannot confine what reads them (Landlock)"
             return f"asrkit is ready at {self.url}{note}"
@@ -112,7 +121,7 @@ def make_deployment(
     """Describe the app that listens to `host` and `port`.
 
     public_url: its address behind a proxy or a tunnel. is_public: let in anybody, with few rights. token: see
-    `keep_token`; random if empty. Reads ASRKIT_PASSWORD, ASRKIT_OPERATORS, ASRKIT_VISITORS_TRAIN,
+    `keep_token`; random if empty. Reads ASRKIT_PASSWORD, ASRKIT_OPERATORS, ASRKIT_VISITORS_TRAIN, ASRKIT_VISITORS_RENT,
     ASRKIT_ANONYMOUS_DATA and a Space's own variables. Raises ConfigError for an address or a password that cannot be
     used.
     """
@@ -140,10 +149,24 @@ def make_deployment(
         operators=_list_operators(environ) if is_space else frozenset(),
         is_secure=url.startswith("https:"),
         has_sign_in=is_space and environ.get("SYSTEM") == "spaces" and all(map(environ.get, OAUTH_VARIABLES)),
-        visitor_grants=frozenset({Action.START_RUN} if _is_set(environ, "ASRKIT_VISITORS_TRAIN") else ()),
+        visitor_grants=_list_visitor_grants(environ, is_space),
         anonymous_grants=frozenset({Action.USE_OWN_DATA} if _is_set(environ, "ASRKIT_ANONYMOUS_DATA") else ()),
         quotas=read_quotas(environ),
+        missing_scopes=tuple(_list_missing_scopes(environ)) if is_space and _is_set(environ, RENT) else (),
     )
+
+
+def _list_visitor_grants(environ: Mapping[str, str], is_space: bool) -> frozenset[Action]:
+    trains = {Action.START_RUN} if _is_set(environ, "ASRKIT_VISITORS_TRAIN") else set()
+    rents = (
+        {Action.RENT_MACHINE} if is_space and _is_set(environ, RENT) and not _list_missing_scopes(environ) else set()
+    )
+    return frozenset(trains | rents)
+
+
+def _list_missing_scopes(environ: Mapping[str, str]) -> list[str]:
+    """List what the sign-in of a Space does not ask for, and visitors need to rent a machine."""
+    return [scope for scope in RENT_SCOPES if scope not in environ.get("OAUTH_SCOPES", "").split()]
 
 
 def keep_token(folder: Path, environ: Mapping[str, str] = os.environ) -> str:

@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from asrkit.data import access
+from asrkit.hub import credentials
 from asrkit.ui import strings
 from asrkit.ui.security import endpoints, pages
 from asrkit.ui.security.bodies import BodyRefused, JsonBody, bounded, replay
@@ -156,6 +157,9 @@ class Guard:
                 return Identity(Role.OPERATOR, name=user.name, owner_id=OPERATOR.owner_id)
             visitor_id = f"hf:{user.name.lower()}"
             visitor = _make_visitor(Role.VISITOR, visitor_id, self.deployment.visitor_grants, user.name)
+            if Action.RENT_MACHINE in visitor.grants and user.hub_token:
+                # For their runs on rented machines, which go on between their requests.
+                credentials.keep_token(visitor.owner_id, user.hub_token, user.expires_s)
             return dataclasses.replace(visitor, hub_token=user.hub_token, may_own=user.may_own(self.deployment))
         known = cookies.get(self.visitor_cookie, "")
         if not _VISITOR_ID.fullmatch(known):

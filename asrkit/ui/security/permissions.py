@@ -36,6 +36,8 @@ class Action(StrEnum):
     TRANSCRIBE = "transcribe"
     USE_OWN_DATA = "upload, record, check and evaluate data"
     START_RUN = "start a run"
+    TRAIN_HERE = "train on this machine"
+    RENT_MACHINE = "train on a machine that you rent"
     SEE_RUN = "see this run"
     CONTROL_RUN = "stop, resume, share or delete this run, or rename it"
     READ_RUN_FILES = "download the files of this run"
@@ -63,6 +65,8 @@ _VISITOR_RULES: Mapping[Action, tuple[Rule, Rule]] = {
     Action.TRANSCRIBE: (Rule.ALWAYS, Rule.ALWAYS),
     Action.USE_OWN_DATA: (Rule.ALWAYS, Rule.GRANTED),
     Action.START_RUN: (Rule.GRANTED, Rule.NEVER),
+    Action.TRAIN_HERE: (Rule.GRANTED, Rule.NEVER),
+    Action.RENT_MACHINE: (Rule.GRANTED, Rule.NEVER),
     Action.SEE_RUN: (Rule.SHARED, Rule.SHARED),
     Action.CONTROL_RUN: (Rule.OWN, Rule.NEVER),
     Action.READ_RUN_FILES: (Rule.OWN, Rule.NEVER),
@@ -72,6 +76,12 @@ _VISITOR_RULES: Mapping[Action, tuple[Rule, Rule]] = {
     Action.USE_FOREIGN_MODELS: (Rule.GRANTED, Rule.NEVER),
     Action.READ_LOCAL_PATHS: (Rule.NEVER, Rule.NEVER),
 }
+
+_GRANTED_WITH: Mapping[Action, frozenset[Action]] = {
+    Action.START_RUN: frozenset({Action.START_RUN, Action.RENT_MACHINE}),
+    Action.TRAIN_HERE: frozenset({Action.START_RUN}),
+}
+"""What the operator allows somebody, one of which includes the action, where it is not the action itself alone."""
 
 
 class PermissionDenied(AsrkitError):
@@ -136,7 +146,7 @@ def is_allowed(who: Identity, action: Action, run: Run | None = None) -> bool:
     if rule in (Rule.ALWAYS, Rule.NEVER):
         return rule == Rule.ALWAYS
     if rule == Rule.GRANTED:
-        return action in who.grants
+        return bool(_GRANTED_WITH.get(action, {action}) & who.grants)
     if run is None:
         return False
     known = ownership.read_ownership(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,13 @@ ADMINISTRATOR = "admin"
 @dataclass(frozen=True)
 class SignedInUser:
     """roles: organisation -> the user's role in it, empty if the user has not let the app know; None if the Hub has not
-    said which organisations there are. Names of organisations are in lower case, as they are compared."""
+    said which organisations there are. Names of organisations are in lower case, as they are compared. expires_s: when
+    the token does, as Unix time."""
 
     name: str
     hub_token: str = field(repr=False)
     roles: Mapping[str, str] | None
+    expires_s: float = math.inf
 
     def operates(self, deployment: Deployment) -> bool:
         """Whether the user is an operator by name, or administers an organisation that is."""
@@ -48,4 +51,4 @@ def signed_in_user(session: Mapping[str, Any]) -> SignedInUser | None:
     if isinstance(listed, list):
         known = [each for each in listed if isinstance(each, dict)]
         roles = {str(each.get("preferred_username")).lower(): str(each.get("roleInOrg") or "") for each in known}
-    return SignedInUser(name, str(info.get("access_token") or ""), roles)
+    return SignedInUser(name, str(info.get("access_token") or ""), roles, float(info.get("expires_at") or math.inf))

@@ -72,6 +72,8 @@ class VisitorApi:
             notes.append("sign_in_first")
         elif role != Role.OPERATOR and not can(Action.START_RUN):
             notes.append("no_training" if can(Action.USE_OWN_DATA) else "transcribe_only")
+        elif role != Role.OPERATOR and can(Action.RENT_MACHINE):
+            notes.append("rent")
         if is_space and not space.is_persistent() and (can(Action.START_RUN) or not self.deployment.has_sign_in):
             notes.append("runs_are_lost")
         return notes

@@ -13,16 +13,18 @@ from dataclasses import fields
 from asrkit.config import TrainConfig, field_label
 from asrkit.config.launching import LaunchSettings
 from asrkit.errors import AsrkitError, QuotaError
-from asrkit.runs import lifecycle, ownership, supervisor
+from asrkit.runs import launchers, lifecycle, ownership, supervisor
 from asrkit.runs.report.export import measure_disk_usage
 from asrkit.runs.run import CANCEL, STOP, Run
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.common.form import format_number
-from asrkit.ui.security.permissions import Role, current_identity
+from asrkit.ui.security.permissions import Action, Role, can, check, current_identity
 from asrkit.ui.security.quotas import Over, Quotas, current_quotas, is_over_quota, owner_name
 
 WATCHED_EVERY_S = 60.0
+RENTED, RENTING_SETTINGS = "hf-jobs", ("launcher", "hf_flavor", "hf_timeout_h")
+"""The launcher of machines that visitors rent with their own accounts, and what they choose of it."""
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -57,10 +59,20 @@ def run_admitted(store: RunStore, config: TrainConfig) -> Iterator[None]:
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Raise QuotaError for the first setting of a visitor's run that is beyond its limit."""
+    """Raise QuotaError for the first setting of a visitor's run that is beyond its limit.
+
+    Who rents a machine chooses it and for how long, and the limits are those of this one.
+    """
+    is_rented = launchers.for_config(config).name == RENTED
+    if not is_rented and can(Action.RENT_MACHINE) and not can(Action.TRAIN_HERE):
+        raise QuotaError(strings.text("quota.rent_only"))
+    free = RENTING_SETTINGS if is_rented and can(Action.RENT_MACHINE) else ()
     for each in fields(LaunchSettings):
-        if getattr(config, each.name) != each.default:
+        if each.name not in free and getattr(config, each.name) != each.default:
             raise QuotaError(strings.text("quota.launch_setting", label=field_label(each.name), name=each.name))
+    if is_rented:
+        check(Action.RENT_MACHINE)
+        return
     quotas = current_quotas()
     for each in fields(Quotas):
         limit = getattr(quotas, each.name)
@@ -78,6 +90,7 @@ def stop_overdue(store: RunStore) -> list[Run]:
         run
         for run in lifecycle.iter_active_runs(store)
         if ownership.read_ownership(run).owner != ownership.OPERATOR
+        and launchers.of_run(run).name != RENTED
         and not (run.has_flag(STOP) or run.has_flag(CANCEL))
         and _elapsed_s(run) > limit_s
     ]

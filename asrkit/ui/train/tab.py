@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -218,10 +219,11 @@ def _forecast(values: tuple[Any, ...], describe_estimate: Callable[[TrainConfig]
 
 
 def _render_estimate(config: TrainConfig, describe_estimate: Callable[[TrainConfig], str]) -> str:
-    try:
-        return render_note(f"{describe_estimate(config)} {launchers.for_config(config).price(config)}".strip())
-    except AsrkitError:  # Start shows it
-        return ""
+    parts = []
+    for describe in (describe_estimate, lambda config: launchers.for_config(config).price(config)):
+        with contextlib.suppress(AsrkitError):  # Start shows it
+            parts.append(describe(config))
+    return render_note(" ".join(filter(None, parts)))
 
 
 def _list_choices(store: RunStore) -> tuple[Any, Any]:

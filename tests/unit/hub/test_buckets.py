@@ -11,7 +11,7 @@ from tests.support.hub import serve
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(tmp_path, monkeypatch, xet_cache):
     with serve(tmp_path / "hub") as served:
         monkeypatch.setattr(constants, "ENDPOINT", served.url)
         monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", served.url)

@@ -103,3 +103,11 @@ def test_only_workers_of_the_operators_runs_get_the_token(monkeypatch, is_withhe
 
 def test_reader_is_not_printed_with_its_token():
     assert TOKEN not in repr(credentials.Reader(TOKEN))
+
+
+def test_kept_tokens_are_bounded(monkeypatch):
+    monkeypatch.setattr(credentials, "_kept_tokens", {})
+    monkeypatch.setattr(credentials, "MAX_KEPT_TOKENS", 2)
+    for name in ("a", "b", "a", "c"):
+        credentials.keep_token(name, f"hf_{name}", 4e9)
+    assert [credentials.recall_token(name) for name in ("a", "b", "c")] == ["hf_a", "", "hf_c"]

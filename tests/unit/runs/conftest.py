@@ -45,13 +45,13 @@ def worker(monkeypatch, tmp_path, store):
 
 
 @pytest.fixture
-def hub(tmp_path, monkeypatch):
+def hub(tmp_path, monkeypatch, xet_cache):
     """A stand-in for the Hub, for this process; its bucket tiny/bucket counts as mounted at tmp_path."""
     with serve(tmp_path / "hub") as served:
         monkeypatch.setattr(constants, "ENDPOINT", served.url)
         monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", served.url)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(compute.credentials, "current_token", lambda: "hf_good")
+        monkeypatch.setattr(compute.credentials, "_operators_token", "hf_good")
         monkeypatch.setattr(hf_jobs, "REUSE_S", 0.0)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}")

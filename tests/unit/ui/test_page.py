@@ -12,7 +12,8 @@ import gradio as gr
 import pytest
 
 from asrkit import startup
-from asrkit.errors import RunError, UndecidedError
+from asrkit.config import TrainConfig
+from asrkit.errors import DataError, RunError, UndecidedError
 from asrkit.models.resolution import STARTER_DIR
 from asrkit.runs import supervisor
 from asrkit.runs.store import RunStore
@@ -206,3 +207,12 @@ def test_model_chosen_by_the_visitor_is_kept(store, model, chosen, shown):
     update = transcribe_tab.refresh_model(store, model, chosen)
     assert update.get("value", model) == shown
     assert ("value" in update) == (model != shown), "a late reply does not undo a choice"
+
+
+def test_price_is_shown_where_there_is_no_estimate(monkeypatch):
+    def fail(_):
+        raise DataError("There is no such data.")
+
+    monkeypatch.setattr(train_tab.launchers.for_config(TrainConfig()), "price", lambda _: "It costs 0.40 USD an hour.")
+    assert "It costs 0.40 USD an hour." in train_tab._render_estimate(TrainConfig(), fail)
+    assert "A minute. It costs" in train_tab._render_estimate(TrainConfig(), lambda _: "A minute.")
