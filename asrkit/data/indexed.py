@@ -22,4 +22,8 @@ class IndexedSequence(Sequence[Item]):
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         positions = range(len(self))[index]
-        return self.make_item(positions) if isinstance(positions, int) else list(map(self.make_item, positions))
+        return self.make_item(positions) if isinstance(positions, int) else self.make_items(positions)
+
+    def make_items(self, positions: range) -> list[Item]:
+        """Make the items of a slice. A subclass may do so faster than one by one."""
+        return list(map(self.make_item, positions))

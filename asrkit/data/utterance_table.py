@@ -86,6 +86,11 @@ class UtteranceTable(IndexedSequence[Utterance]):
     def make_item(self, index: int) -> Utterance:
         return next(self._iter_rows(index, index + 1))
 
+    def make_items(self, positions: range) -> list[Utterance]:
+        if positions.step != 1:
+            return super().make_items(positions)
+        return list(self._iter_rows(positions.start, max(positions.start, positions.stop)))
+
     def __iter__(self) -> Iterator[Utterance]:
         for start in range(0, self._num_rows, _BATCH_ROWS):
             yield from self._iter_rows(start, start + _BATCH_ROWS)
@@ -232,12 +237,33 @@ class JoinedRows(IndexedSequence[Utterance]):
         number = bisect_right(self._ends, index)
         return self.parts[number][index - (self._ends[number - 1] if number else 0)]
 
+    def make_items(self, positions: range) -> list[Utterance]:
+        if positions.step != 1:
+            return super().make_items(positions)
+        items: list[Utterance] = []
+        for part, end in zip(self.parts, self._ends, strict=True):
+            start = end - len(part)
+            items += part[max(0, positions.start - start) : max(0, positions.stop - start)]
+        return items
+
     def __iter__(self) -> Iterator[Utterance]:
         for part in self.parts:
             yield from part
 
     def __eq__(self, other: object) -> bool:
         return _are_equal(self, other)
+
+
+def digest_rows(rows: Sequence[Utterance]) -> bytes:
+    """Return a digest of utterances, which is equal for those that were built equally."""
+    digest = blake2b(str(len(rows)).encode(), digest_size=12)
+    for part in rows.parts if isinstance(rows, JoinedRows) else [rows]:
+        if isinstance(part, UtteranceTable):
+            digest.update(part.digest())
+            continue
+        for row in part:
+            digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return digest.digest()
 
 
 class Column:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from asrkit.data import access, confined
+from asrkit.data import access, confined, dataset_names, fingerprint
+from asrkit.data.fingerprint import Fingerprint
+from asrkit.data.manifest import Column
+from asrkit.data.readers import hub_names
 from asrkit.data.readers.annotations.outline import Outline
 from asrkit.data.sources import Source
+from asrkit.data.utterance_table import digest_rows
 from asrkit.jobs import ProgressCallback
+from asrkit.runs.preparation_cache import SEARCHED
 from asrkit.ui.common.component import Request
 
 MAX_DATASETS = 4
+MIN_KNOWN_ROWS = 10_000
+"""Of a dataset that is not read again while its files are unchanged."""
 COLUMN_SETTINGS = ("text_column", "audio_column", "speaker_column")
 SETTINGS = (*COLUMN_SETTINGS, "tiers")
 """Settings that decide what is read of a dataset."""
@@ -23,10 +31,11 @@ DatasetKey = tuple[str, ...]
 
 @dataclass(frozen=True)
 class LoadedDataset:
-    """A dataset and a digest of its rows, which is equal for equal rows."""
+    """A dataset and a digest of its rows, which is equal for equal rows. state: of its files, if it is known."""
 
     source: Source
     digest: str
+    state: Fingerprint | None = None
 
 
 def make_key(request: Request) -> DatasetKey:
@@ -60,10 +69,12 @@ class DatasetCache:
         return self.load(request)
 
     def load(self, request: Request, on_progress: ProgressCallback | None = None) -> LoadedDataset:
-        """Read the dataset of a request again. Raises DataError if it cannot be read."""
-        key = make_key(request)
-        source = _read(key, on_progress)
-        dataset = LoadedDataset(source, _compute_digest(source))
+        """Read the dataset of a request again, unless it is large and unchanged. DataError if it cannot be read."""
+        key, dataset = make_key(request), self.find(request)
+        if not (dataset and dataset.state and dataset.state.is_current()):
+            begin_s, source = time.time(), _read(key, on_progress)
+            digest = f"{len(source.train)}-{digest_rows(source.utterances).hex()}"
+            dataset = LoadedDataset(source, digest, _take_state(key[0], source, begin_s))
         with self._lock:
             self._datasets[key] = dataset
             self._datasets.move_to_end(key)
@@ -94,8 +105,18 @@ def _read(key: DatasetKey, on_progress: ProgressCallback | None = None, outline_
     )
 
 
-def _compute_digest(source: Source) -> str:
-    digest = hashlib.blake2b(str(len(source.train)).encode(), digest_size=12)
-    for row in source.utterances:
-        digest.update(repr(row).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
+def _take_state(data: str, source: Source, begin_s: float) -> Fingerprint | None:
+    """Return the state of a large dataset's files, by which it is known to be unchanged; None where that is unknown.
+
+    begin_s: when its reading began, in Unix seconds. Of files that have changed since, nobody knows which state was
+    read. A file that was looked for in other folders may be found in yet another one.
+    """
+    rows, names = source.utterances, dataset_names.separate(data)
+    if len(rows) < MIN_KNOWN_ROWS or access.is_visitor() or any(name.startswith(hub_names.PREFIX) for name in names):
+        return None
+    if any(mark.code in SEARCHED for marks in Column("marks", rows) for mark in marks):
+        return None
+    if (Column("duration_s", rows).to_numpy() < 0).any():
+        return None
+    state = Fingerprint.of(map(fingerprint.locate, names), set(map(os.path.dirname, Column("audio", rows))))
+    return state if state.changed_at < begin_s else None

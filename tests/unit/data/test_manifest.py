@@ -8,6 +8,7 @@ import pytest
 
 from asrkit.data import manifest, utterance_table
 from asrkit.data.manifest import Column, JoinedRows, Mark, Utterance, UtteranceTable
+from asrkit.data.utterance_table import digest_rows
 from asrkit.errors import DataError
 
 
@@ -168,3 +169,20 @@ def test_a_million_clips_take_at_most_150_bytes_each():
         for number in range(utterance_table._BUILT_ROWS)
     ]
     assert len(pickle.dumps(UtteranceTable.build(rows))) / len(rows) <= 150
+
+
+@pytest.mark.parametrize(
+    "part", [slice(2, 7), slice(0, 100), slice(5, 2), slice(-3, None), slice(1, 9, 3), slice(9, 0, -2)]
+)
+def test_slices_of_columns_and_of_joined_rows_are_those_of_a_list(part):
+    rows = [Utterance(f"/a/{number}.wav", f"text {number}", 1.0, row=f"row {number}") for number in range(10)]
+    table = UtteranceTable.build(rows)
+    assert table[part] == rows[part]
+    assert JoinedRows(table, rows, table)[part] == [*rows, *rows, *rows][part]
+
+
+def test_digest_of_rows_differs_with_their_order_and_kind():
+    rows = [Utterance(f"/a/{number}.wav", "text", 1.0) for number in range(3)]
+    digests = {digest_rows(each) for each in (rows, rows[::-1], rows[:2], UtteranceTable.build(rows[::-1]))}
+    assert len(digests) == 4
+    assert digest_rows(JoinedRows(UtteranceTable.build(rows))) == digest_rows(UtteranceTable.build(rows))

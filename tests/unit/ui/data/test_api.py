@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -23,7 +24,7 @@ from asrkit.runs import pace
 from asrkit.runs.advice import Machine
 from asrkit.runs.store import RunStore
 from asrkit.ui.common import form
-from asrkit.ui.data import api, estimates, tab
+from asrkit.ui.data import api, dataset_cache, estimates, tab
 from asrkit.ui.data.api import DataApi
 from asrkit.ui.data.dataset_cache import MAX_DATASETS
 from tests.support import sheets
@@ -65,6 +66,26 @@ def run_audit(data_api, request):
         return reply if reply.get("state") != "running" else None
 
     return wait_for(poll, "the audit")
+
+
+def test_a_large_dataset_is_read_again_only_if_it_has_changed(data_api, folder, monkeypatch):
+    readings, load = [], confined.load
+    monkeypatch.setattr(confined, "load", lambda *data, **options: readings.append(data) or load(*data, **options))
+    request = make_request(folder)
+    assert data_api.load(request) == data_api.load(request) and len(readings) == 2
+    monkeypatch.setattr(dataset_cache, "MIN_KNOWN_ROWS", 13)
+    assert data_api.load(request) == data_api.load(request) and len(readings) == 3
+    (folder / "3.wav").unlink()
+    data_api.load(request)
+    assert data_api.load(request)["eval"] == 0 and len(readings) == 5, "a missing file may come back anywhere"
+    shutil.copy2(folder / "2.wav", folder / "3.wav")
+    data_api.load(request)
+    data_api.load(request)
+    assert len(readings) == 6
+    with access.as_visitor(""):
+        data_api.load(request)
+        data_api.load(request)
+    assert len(readings) == 8
 
 
 def test_undecidable_columns_are_asked_for(data_api, folder):
