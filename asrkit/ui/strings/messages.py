@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from asrkit.ui.strings import ENGLISH, FOLDER, current_language, load_catalogue, load_english
@@ -29,6 +30,7 @@ _VALUE = re.compile(r"\{(\w+)(?::(number|text))?\}")
 _NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(%|d|h|min|s|ms|kB|MB|GB))?( \d+ (h|min|s))?")
 """A number, with its unit, or a duration in two units."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…]) (?=\S)")
+_COLON = re.compile(": ")
 _SEPARATORS = ("; ", ", ", " and ")
 _FULL_STOPS = ".。।"
 _JOINTS: Mapping[str, Mapping[str, str]] = {
@@ -153,9 +155,12 @@ def _translate_sentences(language: str, text: str, templates: tuple[Template, ..
 
 def _translate_after_colon(language: str, text: str, templates: tuple[Template, ...], depth: int) -> str | None:
     """Translate what is said of a place, such as `clips.csv row 3: …`; None if it is not known."""
-    place, colon, rest = text.partition(": ")
-    translated = _translate_whole(language, rest, templates, depth) if colon else None
-    return None if translated is None else place + _get_joint(language, ": ") + translated
+    colon = _get_joint(language, ": ")
+    for match in islice(_COLON.finditer(text), MAX_SENTENCES):
+        translated = _translate_whole(language, text[match.end() :], templates, depth)
+        if translated is not None:
+            return text[: match.start()] + colon + translated
+    return None
 
 
 def _translate_whole(language: str, text: str, templates: tuple[Template, ...], depth: int) -> str | None:

@@ -187,6 +187,10 @@ def templates(monkeypatch):
         ("Unheard of. Play it.", "Unheard of. Spielen Sie es ab."),
         ("Play it.\nStop.", "Spielen Sie es ab.\nHalt."),
         ("a.csv row 3: b.wav is empty; copy it.", "a.csv row 3: b.wav ist leer; kopieren Sie sie."),
+        (
+            "a.csv row 3: b.wav: c.csv is not text; save it again. Stop.",
+            "a.csv row 3: b.wav: c.csv ist kein Text; speichern Sie die Datei neu. Halt.",
+        ),
         ("The model is mute: WER is 100%, CER is 98%.", "Das Modell schweigt: WER ist 100%, CER ist 98%."),
         ("3 clips turned bad and are gone.", "Schlecht: 3 Clips."),
         ("Clips clips turned bad and are gone.", "Schlecht: Clips clips."),
