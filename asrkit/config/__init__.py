@@ -92,7 +92,7 @@ class TrainConfig(LaunchSettings, EvaluationSettings, ModelSettings, TrainingSet
 
     @property
     def stream_cache_bytes(self) -> int:
-        return round(self.stream_cache_gb * 2**30)
+        return round(self.stream_cache_gb * 1e9)
 
     def replace(self, values: dict[str, Any]) -> TrainConfig:
         """Return a copy with these values; text is parsed as the field's type. ConfigError for an unknown field."""

@@ -21,7 +21,7 @@ from asrkit.training import distributed
 from asrkit.training.checkpointing import parse_step, repair_checkpoints
 from asrkit.training.reporting import emit_phase
 from asrkit.training.stopping import StopRequested, check_stop, has_stop_flag
-from asrkit.training.streaming import restore_streams
+from asrkit.training.streaming import describe_streams, restore_streams
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -67,6 +67,8 @@ def load_data(run: Run, config: TrainConfig, base: Path | None) -> tuple[Sequenc
     check_stop(run)
     with contextlib.suppress(StopRequested):
         restore_streams(run, _report_fetch(run))
+        if text := describe_streams(run, config):
+            emit_phase(run, "loading", text)
     check_stop(run)
     return manifest.read(run.manifest_path("train")), manifest.read(run.manifest_path("eval"))
 

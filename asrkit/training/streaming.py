@@ -27,6 +27,15 @@ def open_streams(run: Run, config: TrainConfig) -> StreamedClips | None:
     return StreamedClips(config.stream_cache_bytes, WaitReporter(run))
 
 
+def describe_streams(run: Run, config: TrainConfig) -> str:
+    """Return a sentence on how much audio the run streams; empty for one that streams none."""
+    if not run.streams_path.exists():
+        return ""
+    known = json.loads(run.streams_path.read_text(encoding="utf-8"))
+    num_bytes = sum(origin["file"]["size"] for origin in known.values())
+    return f"Streams {index.describe_size(num_bytes, config.stream_cache_bytes)}"
+
+
 def restore_streams(run: Run, on_progress: ProgressCallback | None = None) -> None:
     """Fetch the texts of streamed files again where the cache of this machine has lost them, or never had them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def settings(base: Path):
         "train_batch_size": 12,
         "augmentation": "light",
         "stream": "yes",
-        "stream_cache_gb": CACHE_BYTES / 2**30,
+        "stream_cache_gb": CACHE_BYTES / 1e9,
     }
     return TrainConfig().replace(values)
 
@@ -62,6 +63,7 @@ def test_killed_run_resumes_with_the_same_streamed_clips(streamed_hub, environme
     assert wait_for_end(undisturbed) == lifecycle.FINISHED, undisturbed.log_tail()
     texts = [event.data["text"] for event in undisturbed.events()[0] if event.kind == events.PHASE]
     assert any("Waiting for tiny/streamed: " in text for text in texts)
+    assert any(re.match(r"Streams \d\.\d MB from the .* through a cache of 1\.1 MB", text) for text in texts)
     assert "The Hugging Face Hub sends again; training goes on." in texts
     assert len(manifest.read(undisturbed.manifest_path("train"))) == 120
 

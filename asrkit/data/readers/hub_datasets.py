@@ -105,6 +105,15 @@ def fetch(
     )
 
 
+def predict_streamed_bytes(data: str, stream: StreamOptions) -> int:
+    """Return how many bytes of a dataset `fetch` would stream; 0 if none. Raises HubError and DataError as it does."""
+    name, plan = make_plan(DatasetName.parse(data))
+    if plan.config is None:
+        return 0
+    paths = _paths_to_fetch(plan, _choose_splits(plan, name) if plan.by_file else plan.splits)
+    return sum(plan.repository.sizes[path] for path in paths) if _is_streamed(plan, paths, stream.mode) else 0
+
+
 def _is_streamed(plan: Plan, paths: Sequence[str], mode: StreamMode) -> bool:
     """Whether a dataset is streamed. Raises DataError for one that is to be, but cannot."""
     if mode == "no":

@@ -13,7 +13,7 @@ class StreamOptions:
     """mode: auto streams what is larger than the room on the disk. audio_column: chosen by the user."""
 
     mode: StreamMode = "no"
-    cache_bytes: int = 20 << 30
+    cache_bytes: int = 20_000_000_000
     audio_column: str = ""
 
 

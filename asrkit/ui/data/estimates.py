@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -13,12 +16,19 @@ from asrkit.config import TrainConfig
 from asrkit.data import access, collection, dataset_names, sources
 from asrkit.data.collection import Collection
 from asrkit.data.mix import Mix, parse_weights
+from asrkit.data.readers import hub_datasets
+from asrkit.data.readers.hub_names import PREFIX
+from asrkit.data.streams.options import StreamMode, StreamOptions
+from asrkit.errors import DataError, HubError
 from asrkit.runs import devices, estimate, pace, system
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache
 from asrkit.ui.strings.messages import translate
+from asrkit.units import format_size
 
+REUSE_S = 600.0
+"""How long an answer of the Hub about the size of a dataset is reused, while the form changes."""
 MAX_TABLE_BYTES = 1 << 20
 """Of a recorded dataset, whose table is read again whenever the form changes: some 10,000 clips."""
 
@@ -36,13 +46,14 @@ class _ClipLengths:
 def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: RunStore) -> str:
     """Describe a run with the settings of the form of Train.
 
-    Empty where there is no estimate, and where the lengths of clips are not known: they are for datasets that come
-    with asrkit, that were recorded here, or that were loaded in the Data tab. Raises DataError if a dataset lacks its
-    name, or the table of a recorded one is damaged.
+    Without a time where there is no estimate, and where the lengths of clips are not known: they are for datasets that
+    come with asrkit, that were recorded here, or that were loaded in the Data tab. Raises DataError if a dataset lacks
+    its name, or the table of a recorded one is damaged.
     """
+    streamed = _describe_stream(config)
     parts = _list_lengths(config, datasets, store)
     if not parts:
-        return ""
+        return streamed
     clips = [
         (seconds, name)
         for lengths in parts
@@ -67,7 +78,29 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
         is_on_cpu = not devices.list_devices()[0].startswith(devices.CUDA)
         if is_on_cpu and system.is_busy() and not pace.has_run_lately("cpu"):
             sentences.append(strings.text("train.machine_busy"))
-    return " ".join(sentences)
+    return " ".join(filter(None, (*sentences, streamed)))
+
+
+def _describe_stream(config: TrainConfig) -> str:
+    """Describe how much audio a run would stream; empty where it streams none, or nobody knows."""
+    names = [name for name in dataset_names.separate(config.train) if name.startswith(PREFIX)]
+    if access.is_visitor() or config.stream == "no" or not names:
+        return ""
+    mode, period = cast(StreamMode, config.stream), int(time.monotonic() // REUSE_S)
+    num_bytes = sum(_predict_streamed_bytes(name, mode, period) for name in names)
+    if not num_bytes:
+        return ""
+    cache = format_size(config.stream_cache_bytes)
+    return strings.text("train.streams", size=format_size(num_bytes), cache=cache)
+
+
+@functools.lru_cache(maxsize=32)
+def _predict_streamed_bytes(name: str, mode: StreamMode, _: int) -> int:
+    """Return what the Hub said within `REUSE_S`; 0 where it does not answer, as starting the run will tell."""
+    try:
+        return hub_datasets.predict_streamed_bytes(name, StreamOptions(mode))
+    except (HubError, DataError):
+        return 0
 
 
 def _describe_mix(mix: Mix, weights: Mapping[str, float]) -> str:

@@ -18,7 +18,8 @@ from asrkit.audio import Waveform
 from asrkit.audio.confined import AudioReader
 from asrkit.audit import inspection, measurement_cache
 from asrkit.data import access, collection, confined, sources
-from asrkit.errors import DataError
+from asrkit.data.readers import hub_datasets
+from asrkit.errors import DataError, HubError
 from asrkit.jobs import CANCELLED
 from asrkit.runs import pace
 from asrkit.runs.advice import Machine
@@ -452,3 +453,30 @@ def test_forecast_says_how_often_the_clips_of_a_mix_come(data_api, folder):
     assert text.startswith("About ")
     assert re.search(r"75% is from clips, each clip 1\.\d times; 25% is from other, each clip 0\.\d+ times", text)
     assert "each clip" not in data_api.describe_estimate(config.replace({"mix": ""}))
+
+
+def test_forecast_says_what_is_streamed(data_api, monkeypatch):
+    asked = []
+
+    def predict(name, stream):
+        asked.append((name, stream.mode))
+        return 210_000_000_000
+
+    monkeypatch.setattr(hub_datasets, "predict_streamed_bytes", predict)
+    config = form.DEFAULTS.replace({"train": "hub:owner/large", "stream_cache_gb": 20})
+    for _ in range(2):  # the Hub is asked once
+        text = data_api.describe_estimate(config)
+        assert text.endswith("Streams 210 GB from the Hugging Face Hub through a cache of 20 GB.")
+    assert asked == [("hub:owner/large", "auto")]
+    for changes in ({"stream": "no"}, {"train": "callsigns"}):
+        assert "Streams" not in data_api.describe_estimate(config.replace(changes))
+    with access.as_visitor("somebody"):
+        assert "Streams" not in data_api.describe_estimate(config)
+
+
+def test_forecast_leaves_out_what_the_hub_does_not_tell(data_api, monkeypatch):
+    def fail(name, stream):
+        raise HubError("no network")
+
+    monkeypatch.setattr(hub_datasets, "predict_streamed_bytes", fail)
+    assert "Streams" not in data_api.describe_estimate(form.DEFAULTS.replace({"train": "hub:owner/unknown"}))
