@@ -5,13 +5,11 @@ import sys
 
 import pytest
 import soundfile
-from huggingface_hub import close_session, constants
 
 from asrkit.config import TrainConfig
-from asrkit.hub import compute
 from asrkit.runs import processes
 from asrkit.runs.launchers import hf_jobs
-from tests.support.hub import serve
+from tests.support.jobs_hub import serve_in_process
 from tests.support.runs import end_runs
 
 
@@ -47,19 +45,9 @@ def worker(monkeypatch, tmp_path, store):
 @pytest.fixture
 def hub(tmp_path, monkeypatch, xet_cache):
     """A stand-in for the Hub, for this process; its bucket tiny/bucket counts as mounted at tmp_path."""
-    with serve(tmp_path / "hub") as served:
-        monkeypatch.setattr(constants, "ENDPOINT", served.url)
-        monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", served.url)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(compute.credentials, "_operators_token", "hf_good")
-        monkeypatch.setattr(hf_jobs, "REUSE_S", 0.0)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve_in_process(tmp_path / "hub", monkeypatch) as served:
         monkeypatch.setenv(hf_jobs.STORAGE, f"tiny/bucket:{tmp_path}")
-        monkeypatch.setenv("SPACE_ID", "tiny/app")
-        compute._list_hardware.cache_clear()
-        close_session()  # the port may have been another server's
         yield served
-    compute._list_hardware.cache_clear()
 
 
 @pytest.fixture
