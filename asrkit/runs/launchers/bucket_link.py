@@ -48,7 +48,7 @@ BLOCK_BYTES = 16 << 20
 MIN_FREE_BYTES = 100 << 20
 ASKED_ONCE = (SAVE, EVALUATE)
 """Flags that are done with once they are sent."""
-SUFFIXES = (".json", ".jsonl", ".txt", ".md", ".safetensors")
+SUFFIXES = (".json", ".jsonl", ".txt", ".md", ".png", ".safetensors")
 """What a model consists of. A bucket is written by others than this app, so nothing that could run code is taken."""
 
 
