@@ -3,7 +3,7 @@
     python -m tests.benchmarks.dataset_scale [--clips 1000 10000 100000] [--evaluations] [--script SCRIPT.py]
     python -m tests.benchmarks.dataset_scale --page 1000000
 
-The clips are hard links to the 480 of the demo (1 to 4 s), with a table of names, texts and speakers.
+The clips are hard links to the 480 of the demo (1 to 4 s) as FLAC, with a table of names, texts and speakers.
 
 verdict_s: from the name of the dataset to what 200 clips of it are like. audit_s: until all are heard. again_s,
 again_verdict_s: the same for the unchanged dataset. more_s: for one that has grown by 1 %. first_s, next_s, grown_s:
@@ -38,8 +38,10 @@ from typing import Any
 
 import numpy as np
 import psutil
+import soundfile
 
 from asrkit import config as configs
+from asrkit.audio import SAMPLING_RATE, load_audio
 from asrkit.config import TrainConfig
 from asrkit.data import confined, manifest, sources
 from asrkit.runs import lifecycle, preparation_cache, supervisor, view
@@ -100,16 +102,20 @@ def dataset(num_clips: int) -> Iterator[Path]:
 def add_clips(folder: Path, start: int, stop: int) -> None:
     """Link the clips of these numbers into the dataset, and add their rows."""
     known = sources.load("callsigns").utterances
+    originals = [folder.parent / "originals" / f"{index}.flac" for index in range(len(known))]
+    if not originals[0].parent.exists():
+        originals[0].parent.mkdir()
+        for clip, path in zip(known, originals, strict=True):
+            soundfile.write(path, load_audio(clip.audio).samples, SAMPLING_RATE)
     with open(folder / "metadata.csv", "a", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         if not start:
             rows.writerow(["file_name", "text", "speaker"])
         for number in range(start, stop):
-            clip = known[number % len(known)]
-            name = f"{number // FOLDER_CLIPS:04d}/{number:07d}{Path(clip.audio).suffix}"
+            name = f"{number // FOLDER_CLIPS:04d}/{number:07d}.flac"
             (folder / name).parent.mkdir(exist_ok=True)
-            os.link(clip.audio, folder / name)
-            rows.writerow([name, clip.text, f"speaker-{number % NUM_SPEAKERS}"])
+            os.link(originals[number % len(known)], folder / name)
+            rows.writerow([name, known[number % len(known)].text, f"speaker-{number % NUM_SPEAKERS}"])
 
 
 def measure(folder: Path, num_clips: int, options: argparse.Namespace) -> Result:
