@@ -19,6 +19,7 @@ from asrkit.audit.clips import Limits
 from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, collection, uploads
+from asrkit.data.manifest import Column
 from asrkit.data.readers import hub_names
 from asrkit.data.sources import Source
 from asrkit.errors import ColumnError, DataError, QuotaError
@@ -239,7 +240,7 @@ class DataApi:
         if self._is_proposed(request, config):
             names += ["preset", *proposals.RECIPE_SETTINGS]
         settings = {name: getattr(config, name) for name in names}
-        if not proposals.is_word_list([row.text for row in self._source(request).utterances]):
+        if not proposals.is_word_list(Column("text", self._source(request).utterances)):
             settings["decoding"] = "greedy"
         elif config.preset in (DEFAULTS.preset, proposals.FEW_CLIPS):
             settings["decoding"] = "words"

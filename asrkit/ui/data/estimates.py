@@ -15,6 +15,7 @@ from asrkit.audit.inspection import Inspection
 from asrkit.config import TrainConfig
 from asrkit.data import access, collection, dataset_names, sources
 from asrkit.data.collection import Collection
+from asrkit.data.manifest import Column
 from asrkit.data.mix import Mix, parse_weights
 from asrkit.data.readers import hub_datasets
 from asrkit.data.readers.hub_names import PREFIX
@@ -153,10 +154,9 @@ def _find_lengths(name: str, config: TrainConfig, datasets: DatasetCache, store:
         source = loaded.source
     else:
         return None
-    evaluate = None if source.eval is None else [row.duration_s for row in source.eval]
-    return _ClipLengths(
-        [row.duration_s for row in source.train], evaluate, [row.dataset or name for row in source.train]
-    )
+    evaluate = None if source.eval is None else list(Column("duration_s", source.eval))
+    datasets_of_clips = [dataset or name for dataset in Column("dataset", source.train)]
+    return _ClipLengths(list(Column("duration_s", source.train)), evaluate, datasets_of_clips)
 
 
 def _find_recorded(name: str, store: RunStore) -> Collection | None:

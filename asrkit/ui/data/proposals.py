@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from asrkit import config as configs
 from asrkit.config import TrainConfig
+from asrkit.data.manifest import Column
 from asrkit.data.sources import Source
 from asrkit.decoding import lexicon
 from asrkit.errors import ConfigError
@@ -39,7 +40,7 @@ def read_settings(settings: Any) -> TrainConfig:
 
 def propose_recipe(config: TrainConfig, model: str, source: Source) -> dict[str, Any]:
     """Return the settings to change for little speech; empty if the visitor has changed the recipe of the form."""
-    speech_s = sum(max(0.0, row.duration_s) for row in source.train)
+    speech_s = float(Column("duration_s", source.train).to_numpy().clip(min=0).sum())
     is_changed = any(getattr(config, name) != getattr(DEFAULTS, name) for name in RECIPE_SETTINGS if name != "decoding")
     if model != resolution.STARTER or is_changed or speech_s > MAX_FEW_CLIPS_S:
         return {}
@@ -55,13 +56,12 @@ def propose_text_settings(texts: Sequence[str]) -> dict[str, str]:
     return {"language": language, **numbers} if language else {}
 
 
-def is_word_list(texts: Sequence[str]) -> bool:
+def is_word_list(texts: Iterable[str]) -> bool:
     """Return whether these are commands, names or digits: few words, nearly all of which occur in several clips.
 
     Running sentences are not: others have other words, which a word list would never recognise.
     """
-    clips = [set(text.lower().split()) for text in texts]
-    counts = Counter(word for words in clips for word in words)
-    num_repeated = sum(counts[word] > 1 for words in clips for word in words)
+    counts = Counter(word for text in texts for word in set(text.lower().split()))
+    num_repeated = sum(count for count in counts.values() if count > 1)
     num_letters = sum(map(len, lexicon.collect_words(counts)))
     return num_repeated >= MIN_REPEATED_SHARE * counts.total() and num_letters <= lexicon.MAX_LETTERS
