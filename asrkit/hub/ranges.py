@@ -16,13 +16,15 @@ from asrkit.hub.repositories import Kind
 from asrkit.units import format_duration
 
 OnWait = Callable[[str], None]
-"""Called with a sentence when a server is waited for, and with an empty text when it sends again. It may raise."""
+"""Called with a sentence, every second while a server is waited for, and with an empty text when it sends again. It may
+raise to stop."""
 
 BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses of a server that may answer the same request later."""
 FIRST_WAIT_S, MAX_WAIT_S = 1.0, 60.0
 MAX_OUTAGE_S = 3600.0
 """How long a server that sends nothing is waited for."""
+POLL_S = 1.0
 TIMEOUT_S = 30.0
 """Of a connection, and between two blocks of an answer."""
 
@@ -112,8 +114,12 @@ class _Outage:
             ) from reason
         wait_s = self._next_wait_s if reason.wait_s is None else min(MAX_OUTAGE_S, reason.wait_s)
         self._next_wait_s = min(MAX_WAIT_S, 2 * self._next_wait_s)
-        self._on_wait(f"Waiting for {self._name}: {reason}; trying again in {format_duration(max(1.0, wait_s))}.")
-        sleep(wait_s)
+        text = f"Waiting for {self._name}: {reason}; trying again in {format_duration(max(1.0, wait_s))}."
+        self._on_wait(text)
+        while wait_s > 0:
+            sleep(min(POLL_S, wait_s))
+            wait_s -= POLL_S
+            self._on_wait(text)
 
     def end(self) -> None:
         """Note that the server sends."""

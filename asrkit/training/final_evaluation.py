@@ -33,7 +33,7 @@ from asrkit.training.progress import make_progress_check
 from asrkit.training.reporting import emit
 from asrkit.training.resume import read_resume_state
 from asrkit.training.stopping import has_end_flag
-from asrkit.training.streaming import open_streams, restore_streams
+from asrkit.training.streaming import StreamInterrupted, open_streams, restore_streams
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def score_model(run: Run, config: TrainConfig, on_poll: Callable[[], None]) -> b
                 on_bad=bad.update,
                 streamed=open_streams(run, config),
             )
-    except Interrupted:
+    except (Interrupted, StreamInterrupted):
         return False
     known = read_resume_state(run, None).bad_clips
     findings = FindingReporter(run, to_run, [BAD_CLIPS] if known else [])

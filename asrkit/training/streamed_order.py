@@ -24,11 +24,13 @@ from asrkit.data.streams import origins
 
 MAX_BUFFER_CLIPS = 4096
 """Clips of a buffer, whose lengths make batches with little padding."""
-BUFFERS_IN_CACHE = 4
-"""Two are needed at once; the rest is for what is being fetched, and for evaluations."""
+BUFFERS_IN_CACHE, BUFFERS_AHEAD = 4, 2
+"""One is in use, others are fetched ahead; the rest is for evaluations, and for what is not removed yet."""
 LOCAL_PIECE_CLIPS = 100
 """Of clips that are on this machine, and trained on beside streamed ones."""
-FIRST_BUFFER_PIECES = 2
+FIRST_BUFFER_PIECES, BUFFER_GROWTH = 2, 1.25
+"""Of the first epoch. Each buffer is fetched while the one before it is trained on: a link that is faster than the
+training by this factor is not waited for."""
 SPARE_BATCHES = 0.01
 """Share of batches that an epoch may have more than the first without any being joined."""
 
@@ -165,7 +167,7 @@ class StreamedBatchSampler:
         for piece in own:
             fits = num_clips[piece] <= room_clips and self.pieces.num_bytes[piece] <= room_bytes and room_pieces >= 1
             if not fits:
-                ramp = FIRST_BUFFER_PIECES * 2.0 ** len(buffers) if epoch == 0 and len(buffers) < 30 else math.inf
+                ramp = _limit_buffer(len(buffers)) if epoch == 0 else math.inf
                 room_clips, room_bytes, room_pieces = MAX_BUFFER_CLIPS, self.max_buffer_bytes, ramp
                 buffers.append([])
             buffers[-1].append(piece)
@@ -212,7 +214,7 @@ class UpcomingPieces:
         self._number_of_piece: tuple[int, dict[int, int]] = (-1, {})
 
     def note(self, epoch: int, clip: int) -> list[str] | None:
-        """Return the paths of the pieces of this clip's buffer and of the next one; None if nothing has changed."""
+        """Return the paths of the pieces of this clip's buffer and of the next ones; None if nothing has changed."""
         sampler, rank = self.sampler, self.sampler.rank
         buffers = sampler.list_buffers(epoch, rank)
         if self._number_of_piece[0] != epoch:
@@ -222,9 +224,16 @@ class UpcomingPieces:
         if (epoch, number) <= self._position:
             return None
         self._position = epoch, number
-        following = buffers[number + 1 : number + 2] or sampler.list_buffers(epoch + 1, rank)[:1]
+        following = buffers[number + 1 : number + 1 + BUFFERS_AHEAD]
+        if missing := BUFFERS_AHEAD - len(following):
+            following = following + sampler.list_buffers(epoch + 1, rank)[:missing]
         paths = [sampler.pieces.paths[piece] for buffer in (buffers[number], *following) for piece in buffer]
         return list(filter(None, paths))
+
+
+def _limit_buffer(number: int) -> float:
+    """Return the number of pieces of a buffer of the first epoch."""
+    return FIRST_BUFFER_PIECES * BUFFER_GROWTH ** min(number, 100)
 
 
 def _make_key(epoch: int, clip: int, repeat: int) -> tuple[int, ...]:

@@ -12,9 +12,12 @@ from typing import Any
 from asrkit.config import TrainConfig
 from asrkit.data.streams import index
 from asrkit.data.streams.clips import StreamedClips
+from asrkit.errors import RunError
 from asrkit.jobs import ProgressCallback
 from asrkit.runs.run import Run
+from asrkit.training import distributed
 from asrkit.training.reporting import emit_phase
+from asrkit.training.stopping import has_end_flag
 
 REPORT_INTERVAL_S = 10.0
 """Time between two reports of one outage, which several threads and processes wait out."""
@@ -45,19 +48,26 @@ def restore_streams(run: Run, on_progress: ProgressCallback | None = None) -> No
         index.restore_files(json.loads(run.streams_path.read_text(encoding="utf-8")), on_progress)
 
 
+class StreamInterrupted(RunError):
+    """The run is to stop while the Hub is waited for."""
+
+
 class WaitReporter:
     """Writes what threads and loader processes say while they wait into the events of the run, from this process."""
 
     def __init__(self, run: Run) -> None:
+        self._run = run
         self._queue: Any = multiprocessing.SimpleQueue()
         threading.Thread(target=self._report, args=[run], daemon=True, name="stream-waits").start()
 
     def __call__(self, text: str) -> None:
-        """Report a sentence, or with an empty text that there is nothing to wait for any more."""
-        self._queue.put(text)
+        """Report a sentence, or with an empty text that there is nothing to wait for any more.
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_queue": self._queue}
+        Raises StreamInterrupted where the run is to stop. With several processes the others would wait for this one.
+        """
+        self._queue.put(text)
+        if text and distributed.WORLD_SIZE == 1 and has_end_flag(self._run):
+            raise StreamInterrupted("The run is to stop, and does not wait for the Hugging Face Hub any longer.")
 
     def _report(self, run: Run) -> None:
         for text in select_reports(self._read()):

@@ -41,7 +41,7 @@ from asrkit.training.saving import SavingTrainer
 from asrkit.training.schedule import BestTracker, Schedule
 from asrkit.training.step_log import StepLog
 from asrkit.training.stopping import END_FLAGS
-from asrkit.training.streaming import open_streams
+from asrkit.training.streaming import StreamInterrupted, open_streams
 
 if TYPE_CHECKING:
     from asrkit.training.model import CtcModel
@@ -116,6 +116,11 @@ class CtcTrainer(SavingTrainer):
         """Train as Trainer does, and end the processes of the loader."""
         try:
             return super().train(*arguments, **more)
+        except StreamInterrupted:  # before the first batch of an update
+            self._interrupt()
+            if self.state.global_step and not self.run.has_flag(CANCEL):
+                self._save_checkpoint(self.model, None)
+            return None
         finally:
             self._epoch, self._epoch_batches = None, iter(())
             if self._train_loader is not None:
@@ -246,7 +251,7 @@ class CtcTrainer(SavingTrainer):
                 result = self.evaluator.evaluate(model, on_progress, self._steps.step_s * max_steps, count)
             else:
                 result = self.evaluator.evaluate_start(model, on_progress)
-        except Interrupted:  # raised on every process, whichever saw the flag
+        except (Interrupted, StreamInterrupted):  # raised on every process, whichever saw the flag
             self._interrupt()
             self.control.should_save = not distributed.broadcast(self.run.has_flag(CANCEL))
         else:

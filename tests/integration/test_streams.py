@@ -16,6 +16,7 @@ from asrkit.runs import events, lifecycle, supervisor, view
 from asrkit.runs.store import RunStore
 from tests.support import streams, tiny
 from tests.support.runs import end_runs, loss_curve, wait_for_end, wait_for_step
+from tests.support.waiting import wait_for
 
 CACHE_BYTES = 1_100_000
 """Half of the clips."""
@@ -83,3 +84,18 @@ def test_killed_run_resumes_with_the_same_streamed_clips(streamed_hub, environme
     cached = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.wav")]
     assert 0 < sum(cached) <= CACHE_BYTES
     end_runs(RunStore(tmp_path / "other"))
+
+
+def test_run_can_be_stopped_while_the_hub_is_waited_for(streamed_hub, environment, settings, store):
+    streamed_hub.fail_every = 0
+    run = supervisor.start(store, settings, "stopped")
+    wait_for_step(run, 2)
+    streamed_hub.fail_every, streamed_hub.retry_after = 1, "3000"
+    wait_for(lambda: "Waiting for tiny/streamed" in run.log_path.read_text(), "the outage")
+    supervisor.stop(run)
+    assert wait_for_end(run) == lifecycle.STOPPED, run.log_tail()
+    assert run.has_model() and run.checkpoints()
+    streamed_hub.fail_every, streamed_hub.retry_after = 0, ""
+    supervisor.resume(store, run)
+    assert wait_for_end(run) == lifecycle.FINISHED, run.log_tail()
+    assert [step for step, _ in loss_curve(run)] == list(range(1, 17))

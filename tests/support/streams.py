@@ -7,10 +7,16 @@ import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 
+from asrkit.config import TrainConfig
+from asrkit.data.manifest import Utterance
+from asrkit.data.streams.clips import StreamedClips
 from asrkit.hub.repositories import Repository
 from tests.support import hub
 from tests.support.http_server import serve_http
@@ -49,6 +55,12 @@ class FaultyHub(hub.Hub):
 class _Handler(hub._Handler):
     hub: FaultyHub
 
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except ConnectionResetError:  # the client was killed
+            self.close_connection = True
+
     def _serve_file(self, kind: str, parts: list[str]) -> None:
         self._fault = self._take_fault()
         if isinstance(self._fault, int):
@@ -69,8 +81,8 @@ class _Handler(hub._Handler):
     def _send(self, content: bytes) -> None:
         if self._fault == BREAK:
             content = content[: len(content) // 2]
-        super()._send(content)
         self.hub.sent[self._path] = self.hub.sent.get(self._path, 0) + len(content)
+        super()._send(content)
         if self._fault == BREAK:
             self.connection.close()
             self.close_connection = True
@@ -126,3 +138,38 @@ def write_speech(speech: Path, folder: Path, group_rows: int, num_files: int) ->
         ]
         table = pyarrow.table({"audio": clips, "text": [row["text"] for row in part]})
         parquet.write_table(table, folder / f"data/{name}.parquet", row_group_size=group_rows)
+
+
+def make_loader(rows: Sequence[Utterance], processor: Any, num_workers: int, cache_bytes: int, **settings: Any) -> Any:
+    """Return the loader of the training of a single process, with so many loader processes."""
+    from asrkit.training.loaders import make_train_loader
+
+    values = {"mask_time_prob": 0.0, "augmentation": "none", "stream_cache_gb": cache_bytes / 1e9, **settings}
+    config = TrainConfig().replace(values)
+    args: Any = SimpleNamespace(process_index=0, world_size=1, dataloader_num_workers=num_workers)
+    geometry: Any = None  # of masks, of which there are none
+    return make_train_loader(config, args, rows, processor, 0, geometry, StreamedClips(cache_bytes))
+
+
+def use_in_process(stand_in: FaultyHub, home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the Hub's client of this process, and asrkit's cache, use the stand-in and folders below `home`."""
+    from huggingface_hub import constants
+
+    patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    patch.delenv("HF_TOKEN", raising=False)
+    patch.setattr(constants, "ENDPOINT", stand_in.url)
+    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants._HF_DEFAULT_ENDPOINT, stand_in.url)
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    patch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+
+
+def read_rows(stand_in: FaultyHub) -> list[Utterance]:
+    """Return the rows of the dataset, as its index tells them."""
+    from asrkit.data.readers import parquet
+    from asrkit.data.readers.columns import NO_CHOICE
+    from asrkit.data.streams.index import index_files
+
+    clips, repository = StreamedClips(1 << 30), stand_in.repository()
+    files = index_files(repository, sorted(repository.sizes), "", clips)
+    clips.close()
+    return [row for file in files for row in parquet.read(file, None, NO_CHOICE).utterances]

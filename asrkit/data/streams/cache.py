@@ -19,7 +19,7 @@ from asrkit.errors import DataError
 from asrkit.files import free_bytes
 from asrkit.units import format_binary_size
 
-LOCKS, SIZE_FILE, DRAFT_PREFIX = ".locks", ".bytes", ".draft-"
+LOCKS, ROOM, SIZE_FILE, DRAFT_PREFIX = ".locks", "room", ".bytes", ".draft-"
 SPARE_BYTES = 1 << 30
 """Disk space that is left free."""
 
@@ -59,18 +59,20 @@ class PieceCache:
 
     def size_bytes(self) -> int:
         """Return the size of all pieces."""
-        return sum(size for _, _, size in self._list())
+        return sum(size for _, piece, size in self._list() if not piece.name.startswith(DRAFT_PREFIX))
 
     def _make(self, piece: Path, make: MakePiece, num_bytes: int) -> bool:
         """Make a piece that is locked; return False where another process has made it meanwhile."""
         if piece.exists():
             return False
-        self._make_room(num_bytes)
         _remove_drafts(piece)
-        draft = Path(tempfile.mkdtemp(prefix=f"{DRAFT_PREFIX}{piece.name}-", dir=piece.parent))
+        with _locked(self.root / ROOM, fcntl.LOCK_EX):
+            self._make_room(num_bytes)
+            draft = Path(tempfile.mkdtemp(prefix=f"{DRAFT_PREFIX}{piece.name}-", dir=piece.parent))
+            (draft / SIZE_FILE).write_text(str(num_bytes), encoding="ascii")  # which others count
         try:
             make(draft)
-            size = sum(entry.stat().st_size for entry in os.scandir(draft))
+            size = sum(entry.stat().st_size for entry in os.scandir(draft) if entry.name != SIZE_FILE)
             (draft / SIZE_FILE).write_text(str(size), encoding="ascii")
             os.rename(draft, piece)
         except BaseException:
@@ -80,9 +82,13 @@ class PieceCache:
 
     def _make_room(self, num_bytes: int) -> None:
         """Remove what was not used for longest until there is room. Raises DataError for a full disk."""
+        for draft in self.root.glob(f"*/*/{DRAFT_PREFIX}*"):
+            _remove_abandoned(draft)
         pieces = sorted(self._list())
         total = sum(size for _, _, size in pieces)
         for _, piece, size in pieces:
+            if piece.name.startswith(DRAFT_PREFIX):
+                continue
             if total + num_bytes <= self.max_bytes and free_bytes(self.root) >= num_bytes + SPARE_BYTES:
                 return
             if _remove(piece):
@@ -95,11 +101,10 @@ class PieceCache:
             )
 
     def _list(self) -> Iterator[tuple[int, Path, int]]:
-        """Yield (time of last use in nanoseconds, piece, bytes)."""
+        """Yield (time of last use in nanoseconds, piece or draft of one, bytes)."""
         for file in self.root.glob(f"*/*/*/{SIZE_FILE}"):
             with contextlib.suppress(FileNotFoundError, ValueError):  # another process has just removed it
-                if not file.parent.name.startswith("."):
-                    yield file.parent.stat().st_mtime_ns, file.parent, int(file.read_text(encoding="ascii"))
+                yield file.parent.stat().st_mtime_ns, file.parent, int(file.read_text(encoding="ascii"))
 
 
 @contextlib.contextmanager
@@ -116,6 +121,13 @@ def _locked(piece: Path, operation: int) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # also of the copy that a forked process has
     finally:
         os.close(descriptor)
+
+
+def _remove_abandoned(draft: Path) -> None:
+    """Remove what a killed process left of a piece, unless somebody makes or uses that."""
+    name = draft.name.removeprefix(DRAFT_PREFIX).partition("-")[0]
+    with contextlib.suppress(BlockingIOError), _locked(draft.with_name(name), fcntl.LOCK_EX | fcntl.LOCK_NB):
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _remove(piece: Path) -> bool:

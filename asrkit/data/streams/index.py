@@ -16,11 +16,10 @@ from typing import Any
 
 from asrkit.audio.confined import AudioReader, ClipSpan
 from asrkit.data.streams import origins, parquet_groups
-from asrkit.data.streams.cache import DRAFT_PREFIX
 from asrkit.data.streams.clips import StreamedClips, fetch_ranges
 from asrkit.data.streams.origins import INDEX, Group, Origin
 from asrkit.data.streams.parquet_groups import MAGIC, MAX_FOOTER_BYTES, TAIL, FileLayout
-from asrkit.errors import DataError
+from asrkit.errors import DataError, HubError
 from asrkit.files import write_json
 from asrkit.hub.ranges import OnWait, RemoteFile
 from asrkit.hub.repositories import Repository
@@ -94,6 +93,7 @@ def _index_all(
         try:
             reporter.follow(futures)
         finally:
+            reporter.stop()
             threads.shutdown(cancel_futures=True)
 
 
@@ -110,7 +110,7 @@ def _is_indexed(folder: Path, audio_column: str) -> bool:
 def _index_file(remote: RemoteFile, folder: Path, audio_column: str, sandbox: Sandbox, on_wait: OnWait) -> None:
     footer = _read_footer(remote, on_wait)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=DRAFT_PREFIX) as drafts:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".index-") as drafts:
         draft = Path(drafts, INDEX)
         with open(draft, "wb") as file:
             file.truncate(remote.size)
@@ -182,10 +182,16 @@ class _Reporter:
     """Tells in this thread what others do."""
 
     def __init__(self, name: str, on_progress: ProgressCallback | None) -> None:
-        self._name, self._on_progress, self._waiting = name, on_progress, ""
+        self._name, self._on_progress, self._waiting, self._is_stopped = name, on_progress, "", False
 
     def on_wait(self, text: str) -> None:
+        """Keep a sentence for `follow`; raise to stop a thread that nobody follows any more."""
         self._waiting = text
+        if self._is_stopped:
+            raise HubError(f"Reading the texts of {self._name} was stopped.")
+
+    def stop(self) -> None:
+        self._is_stopped = True
 
     def follow(self, futures: Collection[Future[None]]) -> None:
         """Wait for all; raise the first error."""

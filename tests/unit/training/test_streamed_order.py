@@ -119,7 +119,7 @@ def test_next_pieces_are_known_before_they_are_needed():
             for _, clip, *_ in batch:
                 paths = upcoming.note(number, clip)
                 if paths:
-                    assert len(paths) <= 2 * 6
+                    assert len(paths) <= 3 * 6
                     named.update(paths)
                 assert f"/cache/{clip // PIECE_CLIPS}" in named
     assert named == {f"/cache/{n}" for n in range(NUM_PIECES)}

@@ -16,7 +16,7 @@ from asrkit.training.data import Collator, SpeechDataset
 from asrkit.training.findings import FindingReporter
 from asrkit.training.model import load
 from asrkit.training.streaming import select_reports
-from tests.support import tiny
+from tests.support import streams, tiny
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,39 @@ def test_an_outage_is_reported_now_and_then(monkeypatch):
     said = ["", "wait 1", "wait 2", "wait 3", "", "", "wait 4"]
     over = "The Hugging Face Hub sends again; training goes on."
     assert list(select_reports(iter(said))) == ["wait 1", "wait 3", over, "wait 4"]
+
+
+NUM_CLIPS, CACHE_BYTES = 96, 1_000_000
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """Six files with two row groups of eight clips each, 3 MB in all."""
+    for number in range(6):
+        path = tmp_path / "hub/datasets" / streams.NAME / f"data/train-{number}.parquet"
+        streams.write_parquet(path, [0.5 + 0.1 * (n % 8) for n in range(NUM_CLIPS // 6)], 8, ["ab"] * (NUM_CLIPS // 6))
+    with streams.serve(tmp_path / "hub") as stand_in:
+        streams.use_in_process(stand_in, tmp_path, monkeypatch)
+        yield stand_in
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_an_epoch_fetches_each_piece_about_once_through_a_small_cache(served, processor, num_workers):
+    rows = streams.read_rows(served)
+    served.sent.clear()
+    served.fail_every, served.retry_after = 20, "0"
+    loader = streams.make_loader(rows, processor, num_workers, CACHE_BYTES, batch_seconds=6.0)
+    try:
+        for epoch in range(2):
+            loader.set_epoch(epoch)
+            batches = [batch["about"] for batch in loader]
+            assert not any(about["bad"] for about in batches)
+            assert [about["clips"] for about in batches] == [
+                [index for _, index, *_ in batch] for batch in loader.epochs.iter_epoch(epoch)
+            ]
+            assert sorted({clip for about in batches for clip in about["clips"]}) == list(range(NUM_CLIPS))
+            assert sum(path.stat().st_size for path in origins.cache_root().rglob("*.wav")) <= CACHE_BYTES
+    finally:
+        loader.close()
+    size = sum(served.repository().sizes.values())
+    assert size < sum(served.sent.values()) < 3.5 * size  # two epochs, and what is fetched ahead for the third

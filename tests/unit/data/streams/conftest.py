@@ -1,7 +1,6 @@
 """A dataset on a faulty stand-in of the Hub, read by the client in this process."""
 
 import pytest
-from huggingface_hub import constants
 
 from asrkit.hub import ranges
 from tests.support import streams
@@ -14,12 +13,7 @@ def served(tmp_path, monkeypatch):
     for number in range(2):
         streams.write_parquet(folder / f"data/train-{number}.parquet", [1.0, 2.0, 1.5, 1.5, 0.5, 1.0], 2)
     with streams.serve(tmp_path / "hub") as stand_in:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setattr(constants, "ENDPOINT", stand_in.url)
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants._HF_DEFAULT_ENDPOINT, stand_in.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        streams.use_in_process(stand_in, tmp_path, monkeypatch)
         yield stand_in
 
 

@@ -1,5 +1,6 @@
 """The bounded cache of pieces, used by several threads and processes at once."""
 
+import fcntl
 import multiprocessing
 import os
 import shutil
@@ -117,6 +118,16 @@ def test_killed_process_leaves_a_piece_that_others_can_make(cache):
     assert list((cache.root / "source/file").glob(".draft*"))
     use(cache, "a")
     assert names(cache) == ["a"] and not list((cache.root / "source/file").glob(".draft*"))
+
+
+def test_what_killed_processes_left_of_other_pieces_is_removed(cache):
+    use(cache, "a")
+    abandoned, in_work = (piece(cache, f".draft-{name}-1") for name in ("b", "c"))
+    for draft in (abandoned, in_work):
+        draft.mkdir()
+    with cache_module._locked(piece(cache, "c"), fcntl.LOCK_EX):
+        use(cache, "d")
+        assert not abandoned.exists() and in_work.exists()
 
 
 def test_full_disk_is_said(cache, monkeypatch):

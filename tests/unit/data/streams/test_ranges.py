@@ -35,7 +35,7 @@ def test_broken_links_and_busy_servers_are_waited_for(served, remote, content, w
     served.faults.extend(faults)
     texts = []
     assert remote.read(1000, 60_000, texts.append) == content[1000:60_000]
-    assert len(waits) == len(faults)
+    assert len(set(texts)) > 1
     assert texts[0].startswith("Waiting for tiny/streamed: ") and texts[-1] == ""
 
 
@@ -48,7 +48,7 @@ def test_what_has_arrived_is_not_fetched_again(served, remote, waits):
 def test_waits_grow_up_to_a_minute(served, remote, waits):
     served.faults.extend([503] * 8)
     remote.read(0, 10)
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert waits == [1] * sum([1, 2, 4, 8, 16, 32, 60, 60])
 
 
 def test_server_says_how_long_to_wait(served, remote, waits):
@@ -56,12 +56,24 @@ def test_server_says_how_long_to_wait(served, remote, waits):
     served.retry_after = "7"
     texts = []
     remote.read(0, 10, texts.append)
-    assert waits == [7]
+    assert sum(waits) == 7
     assert texts[0] == "Waiting for tiny/streamed: it answers 429; trying again in 7 s."
     served.faults.append(503)
     served.retry_after = email.utils.formatdate(time.time() + 90, usegmt=True)
     remote.read(0, 10)
-    assert 80 < waits[1] <= 90
+    assert 80 < sum(waits[7:]) <= 90
+
+
+def test_whoever_is_told_may_stop_the_wait(served, remote, waits):
+    def stop(text):
+        if len(waits) >= 3:
+            raise KeyError("stop")
+
+    served.faults.append(429)
+    served.retry_after = "3600"
+    with pytest.raises(KeyError):
+        remote.read(0, 10, stop)
+    assert len(waits) == 3
 
 
 def test_long_outage_is_an_error(served, remote, waits, monkeypatch):
