@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { encodeGif } from "../../asrkit/ui/common/gif.js";
-import { spread, wrapWords } from "../../asrkit/ui/train/film.js";
+import { splitWords, spread, wrapWords } from "../../asrkit/ui/train/film.js";
 
 /** The indices of the pixels of each picture of a GIF, and its palette: a decoder of its own. */
 function decode(bytes) {
@@ -83,9 +83,16 @@ test("colours beyond 256 become the nearest of the palette", () => {
 });
 
 test("words are wrapped where the next does not fit", () => {
-  const lines = wrapWords(["aa", "bb", "cccccc", "d"].map((text) => ({ text })), 6, (text) => text.length);
+  const lines = wrapWords(splitWords("aa bb cccccc d"), 6, (text) => text.length);
   assert.deepEqual(lines.map((line) => line.map(({ text, left }) => [text, left])), [
     [["aa", 0], ["bb", 3]], [["cccccc", 0]], [["d", 0]],
+  ]);
+});
+
+test("Chinese is wrapped between any two characters, without spaces, and not before a full stop", () => {
+  const lines = wrapWords(splitWords("今天ok，很好。 去"), 5, (text) => text.length);
+  assert.deepEqual(lines.map((line) => line.map(({ text, left }) => [text, left])), [
+    [["今", 0], ["天", 1], ["ok，", 2]], [["很", 0], ["好。", 1], ["去", 4]],
   ]);
 });
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -31,7 +31,6 @@ _NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?( ?(%|d|h|min|s|ms|kB|MB|GB))?(
 """A number, with its unit, or a duration in two units."""
 _SENTENCE_END = re.compile(r"(?<=[.!?…]) (?=\S)")
 _COLON = re.compile(": ")
-_SEPARATORS = ("; ", ", ", " and ")
 _FULL_STOPS = ".。।"
 _JOINTS: Mapping[str, Mapping[str, str]] = {
     "zh": {" ": "", "; ": "；", ", ": "，", ": ": "：", " and ": "和"},
@@ -186,12 +185,17 @@ def _translate_part(language: str, value: str, depth: int) -> str:
     if not text or depth < 0:
         return value
     templates = _load_templates()[1]
-    translated = _find_label(language, text) or _translate_sentences(language, text, templates, depth)
+    translated = (
+        _find_label(language, text)
+        or _translate_list(language, text, templates, depth, "; ")
+        or _translate_sentences(language, text, templates, depth)
+    )
     if translated is None and text[-1] not in _FULL_STOPS:
         translated = _translate_whole(language, f"{text}.", templates, depth)
         translated = translated and translated.rstrip(_FULL_STOPS)
-    if translated is None:
-        translated = next(_translate_lists(language, text, templates, depth), text)
+    for separator in (", ", " and "):
+        translated = translated or _translate_list(language, text, templates, depth, separator)
+    translated = translated or text
     space = _get_joint(language, " ")
     return (space if value[0] == " " else "") + translated + (space if value[-1] == " " else "")
 
@@ -209,25 +213,27 @@ def _load_labels() -> Mapping[str, str]:
     return {load_english()[key]: key for key in keys}
 
 
-def _translate_lists(language: str, text: str, templates: tuple[Template, ...], depth: int) -> Iterator[str]:
-    """Yield the list of which at least one item is known; an item may have separators in it."""
-    for separator in _SEPARATORS:
-        items = text.split(separator)
-        if not 1 < len(items) <= MAX_SENTENCES:
-            continue
-        translated, index, is_known = [], 0, False
-        while index < len(items):
-            for end in range(len(items), index, -1):
-                item = _translate_whole(language, separator.join(items[index:end]), templates, depth)
-                if item is not None:
-                    is_known = True
-                    break
-            else:
-                item = _translate_part(language, items[index], depth - 1)
-            translated.append(item)
-            index = end
-        if is_known:
-            yield _get_joint(language, separator).join(translated)
+def _translate_list(
+    language: str, text: str, templates: tuple[Template, ...], depth: int, separator: str
+) -> str | None:
+    """Translate the items of a list, which may have separators in them; None if none is known."""
+    items = text.split(separator)
+    if not 1 < len(items) <= MAX_SENTENCES:
+        return None
+    translated, index, is_known = [], 0, False
+    with_separator = tuple(each for each in templates if any(separator in literal for literal in each.literals))
+    while index < len(items):
+        for end in range(len(items), index, -1):
+            fitting = templates if end == index + 1 else with_separator
+            item = _translate_whole(language, separator.join(items[index:end]), fitting, depth)
+            if item is not None:
+                is_known = True
+                break
+        else:
+            item = _translate_part(language, items[index], depth - 1)
+        translated.append(item)
+        index = end
+    return _get_joint(language, separator).join(translated) if is_known else None
 
 
 def _get_joint(language: str, english: str) -> str:

@@ -12,7 +12,9 @@ const MAX_ROWS = 8;
 const WIDTH = 720, MARGIN = 20, LINE = 26, SMALL_LINE = 20, ROW_GAP = 10; // px of a frame
 const FILLS = { MARK: "--wrong-fill", INS: "--extra-fill" };
 const RIGHT_TO_LEFT = /[\u0590-\u08ff]/;
-const GAPS = /\s+|(?<=[\u3040-\u30ff\u3400-\u9fff])/; // where a line may end
+// A line may end after white space, and after a character of Chinese or Japanese with the punctuation that closes it.
+const WIDE = "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}";
+const WORDS = new RegExp(`([${WIDE}][\\p{Po}\\p{Pe}\\p{Pf}ー]*|[^\\s${WIDE}]+)(\\s*)`, "gu");
 const INKS = { MARK: "--wrong", INS: "--extra", DEL: "--missing" };
 
 /** Some of these, evenly spread, the first and the last among them. */
@@ -21,12 +23,16 @@ export function spread(items, most) {
   return Array.from({ length: most }, (_, index) => items[Math.round(index * (items.length - 1) / (most - 1))]);
 }
 
-/** The lines of words that fit in a width. words: [{text, kind}]. measure: text -> its width. */
+/** -> [{text, hasSpace}]: what a line is filled with, and whether white space follows. */
+export const splitWords = (text) =>
+  [...text.matchAll(WORDS)].map(([, word, space]) => ({ text: word, hasSpace: space !== "" }));
+
+/** The lines of words that fit in a width. words: [{text, hasSpace, kind}]. measure: text -> its width. */
 export function wrapWords(words, width, measure) {
   const lines = [[]];
   let used = 0;
   for (const word of words) {
-    const needed = measure(`${word.text} `);
+    const needed = measure(word.hasSpace ? `${word.text} ` : word.text);
     if (used && used + needed > width) {
       lines.push([]);
       used = 0;
@@ -107,13 +113,16 @@ export class Film {
   }
 }
 
-/** What the table of an evaluation says: [{reference, words: [{text, kind}]}], the hardest clips left out. */
+/** What the table of an evaluation says: [{reference, words: [{text, hasSpace, kind}]}], the hardest clips left out. */
 function readRows(html) {
   const table = make("template", { innerHTML: html }).content; // escaped by the server
   const rows = [...table.querySelectorAll("tbody tr")].filter((row) => !row.querySelector(".tag"));
   return rows.slice(0, MAX_ROWS).map((row) => {
-    const words = [...row.lastElementChild.childNodes].flatMap((node) =>
-      node.textContent.split(GAPS).filter(Boolean).map((text) => ({ text, kind: node.nodeName })));
+    const words = [];
+    for (const { textContent: text, nodeName: kind } of row.lastElementChild.childNodes) {
+      if (words.length && /^\s/.test(text)) words.at(-1).hasSpace = true;
+      words.push(...splitWords(text).map((word) => ({ ...word, kind })));
+    }
     return { reference: row.cells[1].textContent.trim(), words };
   });
 }
@@ -130,7 +139,7 @@ function drawFrames(title, evaluations, element) {
   const frames = evaluations.map(({ caption, html }) => ({
     caption,
     rows: readRows(html).map(({ reference, words }) => ({
-      reference: wrap(reference.split(GAPS).map((text) => ({ text })), fonts.small),
+      reference: wrap(splitWords(reference), fonts.small),
       lines: wrap(words.length ? words : [{ text: "…" }], fonts.text),
     })),
   }));
@@ -151,6 +160,7 @@ function drawFrame(context, { title, caption, rows, fonts, colour }) {
     for (const line of lines) {
       context.font = font;
       const isMirrored = line.some(({ text }) => RIGHT_TO_LEFT.test(text));
+      context.direction = isMirrored ? "rtl" : "ltr"; // so that a full stop stands at the end of its word
       for (const { text, kind, left } of line) {
         const start = isMirrored ? WIDTH - MARGIN - left - context.measureText(text).width : MARGIN + left;
         drawWord(context, text, start, top, height, { kind, ink, colour });
@@ -161,6 +171,7 @@ function drawFrame(context, { title, caption, rows, fonts, colour }) {
   context.fillStyle = colour("--block-background-fill");
   context.fillRect(0, 0, WIDTH, context.canvas.height);
   context.textBaseline = "middle";
+  context.textAlign = "left";
   drawLines([[{ text: title, left: 0 }]], fonts.head, "--body-text-color", LINE);
   drawLines([[{ text: caption, left: 0 }]], fonts.small, "--body-text-color-subdued", LINE);
   top += ROW_GAP;

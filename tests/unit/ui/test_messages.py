@@ -164,6 +164,7 @@ def templates(monkeypatch):
     parts = {
         "copy it": {"de": "kopieren Sie sie"},
         "{count:number} clips": {"de": "{count} Clips"},
+        "{name} is ill": {"de": "{name} ist krank"},
         "The model is mute": {"de": "Das Modell schweigt"},
         "{name} is {rate:number}": {"de": "{name} ist {rate}"},
     }
@@ -192,6 +193,7 @@ def templates(monkeypatch):
             "a.csv row 3: b.wav: c.csv ist kein Text; speichern Sie die Datei neu. Halt.",
         ),
         ("The model is mute: WER is 100%, CER is 98%.", "Das Modell schweigt: WER ist 100%, CER ist 98%."),
+        ("a.csv is empty; b is ill; c is ill.", "a.csv ist leer; b ist krank; c ist krank."),
         ("3 clips turned bad and are gone.", "Schlecht: 3 Clips."),
         ("Clips clips turned bad and are gone.", "Schlecht: Clips clips."),
         ("A stop: Play it", "A stop: Play it"),
