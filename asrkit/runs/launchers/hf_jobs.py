@@ -56,7 +56,7 @@ class Storage(NamedTuple):
 class HfJobsLauncher(Launcher):
     """Starts a job of the account whose token is used here."""
 
-    name, has_queue, needs_upload = "hf-jobs", True, True
+    name, has_queue, needs_upload, is_rented = "hf-jobs", True, True, True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -36,12 +36,13 @@ class Launcher(ABC):
 
     All else goes through the run directory, which the worker and the app share. has_queue: the launcher queues runs
     itself; those of one that does not wait for devices in asrkit's queue. needs_upload: `upload` is to be called before
-    a run is created.
+    a run is created. is_rented: it has machines that are paid for, about which this one tells nothing.
     """
 
     name: str
     has_queue: bool
     needs_upload: bool = False
+    is_rented: bool = False
 
     @abstractmethod
     def check(self, config: TrainConfig) -> None:

@@ -21,7 +21,7 @@ from asrkit.data.readers import hub_datasets
 from asrkit.data.readers.hub_names import PREFIX
 from asrkit.data.streams.options import StreamMode, StreamOptions
 from asrkit.errors import DataError, HubError
-from asrkit.runs import devices, estimate, pace, system
+from asrkit.runs import devices, estimate, launchers, pace, system
 from asrkit.runs.store import RunStore
 from asrkit.ui import strings
 from asrkit.ui.data.dataset_cache import SETTINGS, DatasetCache
@@ -74,7 +74,8 @@ def describe_run_estimate(config: TrainConfig, datasets: DatasetCache, store: Ru
         mix = Mix(np.array(train), [name for _, name in clips], weights)
         train = mix.durations_s.tolist()
         sentences.append(_describe_mix(mix, weights))
-    if result := estimate.estimate_run(config, train, store, eval_s):
+    is_rented = launchers.for_config(config).is_rented  # a machine that nothing is known of here
+    if not is_rented and (result := estimate.estimate_run(config, train, store, eval_s)):
         sentences.insert(0, translate(result.describe()))
         is_on_cpu = not devices.list_devices()[0].startswith(devices.CUDA)
         if is_on_cpu and system.is_busy() and not pace.has_run_lately("cpu"):

@@ -23,8 +23,8 @@ from asrkit.ui.security.permissions import Action, Role, can, check, current_ide
 from asrkit.ui.security.quotas import Over, Quotas, current_quotas, is_over_quota, owner_name
 
 WATCHED_EVERY_S = 60.0
-RENTED, RENTING_SETTINGS = "hf-jobs", ("launcher", "hf_flavor", "hf_timeout_h")
-"""The launcher of machines that visitors rent with their own accounts, and what they choose of it."""
+RENTING_SETTINGS = ("launcher", "hf_flavor", "hf_timeout_h")
+"""What visitors choose who rent a machine with their own accounts."""
 
 logger = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -63,7 +63,7 @@ def check_settings(config: TrainConfig) -> None:
 
     Who rents a machine chooses it and for how long, and the limits are those of this one.
     """
-    is_rented = launchers.for_config(config).name == RENTED
+    is_rented = launchers.for_config(config).is_rented
     if not is_rented and can(Action.RENT_MACHINE) and not can(Action.TRAIN_HERE):
         raise QuotaError(strings.text("quota.rent_only"))
     free = RENTING_SETTINGS if is_rented and can(Action.RENT_MACHINE) else ()
@@ -90,7 +90,7 @@ def stop_overdue(store: RunStore) -> list[Run]:
         run
         for run in lifecycle.iter_active_runs(store)
         if ownership.read_ownership(run).owner != ownership.OPERATOR
-        and launchers.of_run(run).name != RENTED
+        and not launchers.of_run(run).is_rented
         and not (run.has_flag(STOP) or run.has_flag(CANCEL))
         and _elapsed_s(run) > limit_s
     ]

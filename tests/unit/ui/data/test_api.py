@@ -340,6 +340,11 @@ def test_forecast_says_that_the_machine_is_busy(data_api, monkeypatch):
         assert text.endswith("This machine is busy now: it may take longer.") == is_busy
 
 
+def test_speed_of_this_machine_is_no_forecast_for_a_rented_one(data_api):
+    assert data_api.describe_estimate(form.DEFAULTS)
+    assert data_api.describe_estimate(form.DEFAULTS.replace({"launcher": "hf-jobs"})) == ""
+
+
 def test_load_of_a_run_that_has_just_ended_is_no_busy_machine(data_api, monkeypatch, tmp_path):
     monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
     monkeypatch.setattr(psutil, "getloadavg", lambda: (2.0 * psutil.cpu_count(), 0.0, 0.0))
