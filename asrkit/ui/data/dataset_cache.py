@@ -7,8 +7,9 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from pathlib import Path
 
-from asrkit.data import access, confined, dataset_names, fingerprint
+from asrkit.data import access, confined, dataset_names, embedded, fingerprint
 from asrkit.data.fingerprint import Fingerprint
 from asrkit.data.manifest import Column
 from asrkit.data.readers import hub_names
@@ -109,7 +110,8 @@ def _take_state(data: str, source: Source, begin_s: float) -> Fingerprint | None
     """Return the state of a large dataset's files, by which it is known to be unchanged; None where that is unknown.
 
     begin_s: when its reading began, in Unix seconds. Of files that have changed since, nobody knows which state was
-    read. A file that was looked for in other folders may be found in yet another one.
+    read. A file that was looked for in other folders may be found in yet another one, and of clips that were unpacked
+    the folders do not tell of their archives.
     """
     rows, names = source.utterances, dataset_names.separate(data)
     if len(rows) < MIN_KNOWN_ROWS or access.is_visitor() or any(name.startswith(hub_names.PREFIX) for name in names):
@@ -118,5 +120,8 @@ def _take_state(data: str, source: Source, begin_s: float) -> Fingerprint | None
         return None
     if (Column("duration_s", rows).to_numpy() < 0).any():
         return None
-    state = Fingerprint.of(map(fingerprint.locate, names), set(map(os.path.dirname, Column("audio", rows))))
+    folders = set(map(os.path.dirname, Column("audio", rows)))
+    if any(Path(folder).is_relative_to(embedded.cache_dir()) for folder in folders):
+        return None
+    state = Fingerprint.of(map(fingerprint.locate, names), folders)
     return state if state.changed_at < begin_s else None

@@ -87,6 +87,8 @@ def test_a_large_dataset_is_read_again_only_if_it_has_changed(data_api, folder, 
         data_api.load(request)
         data_api.load(request)
     assert len(readings) == 8
+    archive = make_request(shutil.make_archive(str(folder.parent / "packed"), "zip", folder))
+    assert data_api.load(archive) == data_api.load(archive) and len(readings) == 10, "its clips lie elsewhere"
 
 
 def test_undecidable_columns_are_asked_for(data_api, folder):
