@@ -276,11 +276,15 @@ def run_script(script: Path, folder: Path) -> Result:
 
 
 def write_parquet(folder: Path) -> None:
-    """Write both splits with their audio, so that the script needs no files beside them, and the encoder."""
+    """Write both splits with their audio, so that the script needs no files beside them, and the encoder.
+
+    The audio is the Ogg of the demo: torchcodec, with which `datasets` decodes, cannot seek in FLAC that has no file.
+    """
     from datasets import Audio, Dataset
 
-    rows = sources.load(f"{folder}/data/metadata.csv").utterances
-    for split, part in (("test", rows[: len(rows) // 10]), ("train", rows[len(rows) // 10 :])):
+    known, num_clips = sources.load("callsigns").utterances, len(sources.load(f"{folder}/data/metadata.csv").utterances)
+    rows = [known[number % len(known)] for number in range(num_clips)]
+    for split, part in (("test", rows[: num_clips // 10]), ("train", rows[num_clips // 10 :])):
         audio = [{"bytes": Path(row.audio).read_bytes(), "path": None} for row in part]
         made = Dataset.from_dict({"audio": audio, "text": [row.text for row in part]})
         made.cast_column("audio", Audio(decode=False)).to_parquet(folder / "parquet" / f"{split}.parquet")
