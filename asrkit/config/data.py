@@ -67,7 +67,7 @@ class DataSettings:
     )
     stream_cache_gb: float = _setting(
         20.0,
-        "Cache of streamed audio (GB)",
+        "Stream cache (GB)",
         "Disk space for streamed audio. What was not used for longest is removed, and fetched again when it is needed.",
         low=0.001,
         high=100_000,

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from asrkit.audio import Waveform
-from asrkit.audio.confined import AudioReader
 from asrkit.cores import count_cores
 from asrkit.data.manifest import Utterance
+from asrkit.data.streams.clips import ClipReader
 from asrkit.errors import AudioError, DataError
 from asrkit.jobs import ProgressCallback
 from asrkit.text.normalisers import normalise
@@ -39,8 +39,8 @@ def evaluate(
     """Transcribe every utterance and score it; reference and hypothesis go through the same normaliser.
 
     on_progress: called with clips done and all clips; it may raise to stop the work. A clip that cannot be read is left
-    out and listed in the report. Raises DataError without utterances, ConfigError for an unknown normaliser, and
-    AudioError where no clip can be read.
+    out and listed in the report. Streamed clips are fetched. Raises DataError without utterances, ConfigError for an
+    unknown normaliser, HubError for a clip that cannot be fetched, and AudioError where no clip can be read.
     """
     if not utterances:
         raise DataError("There is no clip to evaluate on; choose a dataset that has some.")
@@ -50,7 +50,7 @@ def evaluate(
     errors: list[AudioError] = []
     groups = _group_by_length([utterance.duration_s for utterance in utterances])
     with (
-        AudioReader(utterance.audio for utterance in utterances if not utterance.fault) as reader,
+        ClipReader(utterance.audio for utterance in utterances if not utterance.fault) as reader,
         ThreadPoolExecutor(1, "clips") as pool,
         contextlib.closing(iter_ahead(pool, lambda group: _load_waves(utterances, group, reader), groups, 1)) as loaded,
     ):
@@ -76,7 +76,7 @@ def evaluate(
 
 
 def _load_waves(
-    utterances: Sequence[Utterance], group: list[int], reader: AudioReader
+    utterances: Sequence[Utterance], group: list[int], reader: ClipReader
 ) -> tuple[dict[int, Waveform], list[AudioError]]:
     """Decode the clips of a group on all cores, while the last group is transcribed; return the errors of others."""
 

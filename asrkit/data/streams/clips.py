@@ -10,11 +10,15 @@ import contextvars
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
+from asrkit.audio import Waveform
+from asrkit.audio.confined import AudioReader
 from asrkit.data.streams import origins, parquet_groups
 from asrkit.data.streams.cache import PieceCache
+from asrkit.data.streams.options import NOT_STREAMED
 from asrkit.data.streams.origins import INDEX, Origin
 from asrkit.errors import AsrkitError, AudioError
 from asrkit.hub.ranges import OnWait, RemoteFile
@@ -35,7 +39,7 @@ class StreamedClips:
     max_bytes: of the cache. on_wait: see `hub.ranges.OnWait`; called from the thread that waits.
     """
 
-    def __init__(self, max_bytes: int, on_wait: OnWait = lambda text: None) -> None:
+    def __init__(self, max_bytes: int = NOT_STREAMED.cache_bytes, on_wait: OnWait = lambda text: None) -> None:
         self.max_bytes, self._on_wait = max_bytes, on_wait
         self._origins = functools.lru_cache(maxsize=10_000)(origins.load_origin)
         self._sandboxes: dict[Path, Sandbox] = {}
@@ -102,6 +106,25 @@ class StreamedClips:
         if source not in self._sandboxes:
             self._sandboxes[source] = Sandbox([source], [source])
         return self._sandboxes[source]
+
+
+class ClipReader:
+    """Decodes these clips, streamed ones among them, and no others; a context manager. For all threads at once."""
+
+    def __init__(self, files: Iterable[str]) -> None:
+        self._reader, self._streamed = AudioReader(origins.list_readable(files)), StreamedClips()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._streamed.close()
+        self._reader.close()
+
+    def load(self, audio: str, *, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
+        """Decode as `load_audio` does. HubError for a streamed clip that cannot be fetched."""
+        with self._streamed.hold(audio):
+            return self._reader.load(audio, start_s=start_s, end_s=end_s)
 
 
 class _FetchAhead:

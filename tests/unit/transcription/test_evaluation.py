@@ -1,5 +1,6 @@
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from asrkit.decoding.transcript import Transcript, Word
 from asrkit.errors import AudioError, ConfigError, DataError
 from asrkit.transcription import evaluation
 from asrkit.transcription.evaluation import evaluate
+from tests.support import streams
 from tests.support.waiting import wait_for
 
 
@@ -191,3 +193,16 @@ def test_training_and_evaluation_decode_the_same_text(tmp_path, num_outputs):
     clips = evaluate(Transcriber(str(folder)), utterances, "none").clips
     assert [sample["hypothesis"] for sample in samples] == [clip.hypothesis for clip in clips]
     assert len("".join(clip.hypothesis for clip in clips)) > 20 and not any("<" in clip.hypothesis for clip in clips)
+
+
+def test_streamed_clips_are_fetched(transcriber, tmp_path, monkeypatch):
+    folder = tmp_path / "hub/datasets" / streams.NAME
+    streams.write_parquet(folder / "train.parquet", [1.0, 1.5, 2.0, 2.5], 1, ["one", "two", "three", "four"])
+    transcriber.texts = {1000: "one", 1500: "two", 2000: "tree", 2500: "four"}
+    with streams.serve(tmp_path / "hub") as stand_in:
+        streams.use_in_process(stand_in, tmp_path, monkeypatch)
+        rows = streams.read_rows(stand_in)
+        assert not all(Path(row.audio).exists() for row in rows)
+        report = evaluate(transcriber, rows, "basic")
+    assert [clip.hypothesis for clip in report.clips] == ["one", "two", "tree", "four"]
+    assert not report.unreadable
