@@ -16,7 +16,7 @@ from asrkit.ui.strings import messages
 ROOT = Path(messages.__file__).parents[2]
 TRANSLATIONS = sorted(set(strings.LANGUAGES) - {strings.ENGLISH})
 FILES = sorted(path.stem for path in messages.MESSAGES.glob("*.json"))
-TRANSLATED = ("sandbox/",)
+TRANSLATED = ("audio/", "audit/", "config/", "sandbox/")
 """Rooms and modules of which every error is translated; of others, those that visitors meet most."""
 VALUE = "\0"
 """What stands for a value where a sentence of the code and a template are compared."""
