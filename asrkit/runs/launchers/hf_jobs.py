@@ -7,24 +7,22 @@ else, and the files of the run are exchanged through it (`bucket_link`).
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shlex
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asrkit.config import TrainConfig
-from asrkit.data import access
 from asrkit.errors import AsrkitError, ConfigError, HubError, NotOnHubError, RunError
 from asrkit.files import write_json
 from asrkit.hub import buckets, compute, credentials
 from asrkit.hub.compute import BucketMount, ComputeJob
-from asrkit.runs import ownership, processes
-from asrkit.runs.launchers import bucket_link, job_data
+from asrkit.runs import processes
+from asrkit.runs.launchers import bucket_link, job_data, payer
 from asrkit.runs.launchers.bucket_link import BucketLink
 from asrkit.runs.launchers.interface import JOB, JobState, JobStatus, Launcher
 from asrkit.runs.launchers.submission import status_by_heartbeat, submission
@@ -95,7 +93,7 @@ class HfJobsLauncher(Launcher):
         return job_data.upload(run, config, bucket, storage.mount)
 
     def submit(self, run: Run, assigned: Sequence[str]) -> None:
-        with _as_owner(run):
+        with payer.as_payer(run):
             self._submit(run)
 
     def _submit(self, run: Run) -> None:
@@ -174,11 +172,11 @@ class HfJobsLauncher(Launcher):
     def sync(self, run: Run) -> None:
         try:
             is_over = self._is_over(run)
-            with _as_owner(run):
+            with payer.as_payer(run):
                 if is_over:
                     compute.require_jobs()  # to whom its token means nothing, the Hub says that there is no such job
                 try:
-                    bucket_link.sync(run, is_over, is_trusted=not _is_visitors(run))
+                    bucket_link.sync(run, is_over, is_trusted=not payer.is_visitors(run))
                 except NotOnHubError:
                     if is_over:  # the bucket is gone, and with it what is not here
                         bucket_link.settle(run)
@@ -203,24 +201,24 @@ class HfJobsLauncher(Launcher):
             return
         try:
             if not self._is_over(run):
-                with _as_owner(run):
+                with payer.as_payer(run):
                     compute.cancel_job(job_id)
         except HubError:
-            if not _is_abandoned(run):
+            if not payer.is_abandoned(run):
                 raise
             logger.warning("Job %s of run %s goes on in its owner's account, who is not signed in.", job_id, run.id)
         with self._lock:
             self._known.pop(job_id, None)
         if self.needs_sync(run):
             try:
-                with _as_owner(run):
-                    bucket_link.sync(run, is_over=True, is_trusted=not _is_visitors(run))
+                with payer.as_payer(run):
+                    bucket_link.sync(run, is_over=True, is_trusted=not payer.is_visitors(run))
             except AsrkitError as error:
                 logger.warning("The last files of run %s were not fetched: %s", run.id, error)
                 bucket_link.settle(run)
 
     def fetch_checkpoints(self, run: Run) -> int:
-        if _is_visitors(run):
+        if payer.is_visitors(run):
             raise RunError(
                 f"The checkpoints of run {run.id} stay in the bucket of its owner, where they can be fetched."
             )
@@ -228,10 +226,10 @@ class HfJobsLauncher(Launcher):
 
     def discard(self, run: Run) -> None:
         try:
-            with _as_owner(run):
+            with payer.as_payer(run):
                 bucket_link.discard(run)
         except HubError as error:
-            if not _is_abandoned(run):
+            if not payer.is_abandoned(run):
                 raise
             logger.warning("The files of run %s stay in its owner's bucket: %s", run.id, error)
 
@@ -254,7 +252,7 @@ class HfJobsLauncher(Launcher):
     def _find(self, run: Run) -> ComputeJob:
         """Return the job as the Hub described it less than REUSE_S ago. HubError if it does not."""
         job_id = run.job_id() or ""
-        with _as_owner(run), self._lock:
+        with payer.as_payer(run), self._lock:
             asked_s, known = self._known.get(job_id, (float("-inf"), None))
             if known is None or time.monotonic() - asked_s > REUSE_S:
                 try:
@@ -265,30 +263,6 @@ class HfJobsLauncher(Launcher):
         if isinstance(known, HubError):
             raise known
         return known
-
-
-def _is_visitors(run: Run) -> bool:
-    return access.owner_folder(ownership.read_ownership(run).owner) is not None
-
-
-def _is_abandoned(run: Run) -> bool:
-    """Whether the run is that of a visitor who is not signed in any more."""
-    return _is_visitors(run) and not credentials.recall_token(ownership.read_ownership(run).owner)
-
-
-@contextlib.contextmanager
-def _as_owner(run: Run) -> Iterator[None]:
-    """Use the token of whoever pays for the run, whoever asks. HubError for a visitor whose token is not here."""
-    reader, owner = None, ownership.read_ownership(run).owner
-    if _is_visitors(run):
-        if _is_abandoned(run):
-            raise HubError(
-                "Who started the run is not signed in here any more; its job goes on, and is followed again once they "
-                "sign in."
-            )
-        reader = credentials.Reader(credentials.recall_token(owner))
-    with credentials.as_reader(reader):
-        yield
 
 
 def read_storage() -> Storage:
