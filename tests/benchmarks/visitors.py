@@ -35,7 +35,7 @@ from typing import Any
 import httpx
 import psutil
 
-from asrkit.runs import lifecycle, ownership
+from asrkit.runs import ownership, processes
 from asrkit.runs.ownership import SHARED, Ownership
 from asrkit.runs.store import RunStore
 from tests.support.ports import find_free_port
@@ -104,7 +104,7 @@ class Training:
 
     def stop(self) -> None:
         self._asrkit("cancel", "load")
-        while lifecycle.is_worker_alive(self.run):
+        while processes.is_worker_alive(self.run):
             time.sleep(0.1)
 
 
