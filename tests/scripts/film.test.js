@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { encodeGif } from "../../asrkit/ui/common/gif.js";
-import { splitWords, spread, wrapWords } from "../../asrkit/ui/train/film.js";
+import { Film, splitWords, spread, wrapWords } from "../../asrkit/ui/train/film.js";
 
 /** The indices of the pixels of each picture of a GIF, and its palette: a decoder of its own. */
 function decode(bytes) {
@@ -99,4 +99,17 @@ test("Chinese is wrapped between any two characters, without spaces, and not bef
 test("a long film has evenly spread evaluations, the first and the last among them", () => {
   assert.deepEqual(spread([1, 2, 3], 5), [1, 2, 3]);
   assert.deepEqual(spread(Array.from({ length: 101 }, (_, index) => index), 5), [0, 25, 50, 75, 100]);
+});
+
+test("a film that is stopped while it loads and played again shows each evaluation once", async () => {
+  const parts = {}, shown = [];
+  const part = (name) => parts[name] ??= { textContent: "", addEventListener() {} };
+  const samples = { steps: [1, 2], evaluations: new Map(), showStepOf: (step) => shown.push(step) };
+  const server = { poll: () => new Promise((resolve) => setImmediate(resolve, { evaluation: {} })) };
+  const film = new Film({ part, samples, server, run: "run", known: { after: 0, signature: "" }, pageId: "page" });
+  const first = film.togglePlay();
+  await film.togglePlay(); // stops it
+  await Promise.all([first, film.togglePlay()]);
+  film.stop();
+  assert.deepEqual(shown, [1]);
 });

@@ -45,7 +45,7 @@ export function wrapWords(words, width, measure) {
 
 export class Film {
   constructor(panel) {
-    Object.assign(this, { panel, part: panel.part, samples: panel.samples, timer: null });
+    Object.assign(this, { panel, part: panel.part, samples: panel.samples, playing: null });
     this.part("film-play").addEventListener("click", () => this.togglePlay());
     this.part("film-save").addEventListener("click", () => this.save());
   }
@@ -56,30 +56,30 @@ export class Film {
   }
 
   async togglePlay() {
-    if (this.timer) {
+    if (this.playing) {
       this.stop();
       return;
     }
-    const { run } = this.panel, steps = [...this.samples.steps];
+    const playing = this.playing = { run: this.panel.run, steps: [...this.samples.steps], timer: null };
     setText(this.part("film-play"), t("samples.film_stop"));
-    this.timer = setTimeout(() => {}); // it plays, from the first evaluation on
-    await this.load(steps);
-    this.showFrame(run, steps, 0);
+    await this.load(playing.steps);
+    this.showFrame(playing, 0);
   }
 
-  showFrame(run, steps, index) {
-    if (!this.timer) return;
+  showFrame(playing, index) {
+    const { run, steps } = playing;
+    if (this.playing !== playing) return; // stopped, and perhaps played again
     if (index === steps.length || this.panel.run !== run) {
       this.stop();
       return;
     }
     this.samples.showStepOf(steps[index]);
-    this.timer = setTimeout(() => this.showFrame(run, steps, index + 1), FRAME_MS);
+    playing.timer = setTimeout(() => this.showFrame(playing, index + 1), FRAME_MS);
   }
 
   stop() {
-    clearTimeout(this.timer);
-    this.timer = null;
+    clearTimeout(this.playing?.timer);
+    this.playing = null;
     setText(this.part("film-play"), t("samples.film_play"));
   }
 
