@@ -334,7 +334,16 @@ def record_clips(store, num_clips, seconds=1):
     return str(recorded.folder)
 
 
-def test_forecast_says_that_the_machine_is_busy(data_api, monkeypatch):
+@pytest.fixture
+def remember_run(monkeypatch, tmp_path):
+    """Remembers one run of this machine; those of other tests are not known."""
+    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
+    ended = pace.Pace(5.0, 60.0, 200.0, parameters=5_441_821, freeze="feature-encoder")
+    return lambda seconds_ago: pace.remember(replace(ended, time=time.time() - seconds_ago), "cpu")
+
+
+def test_forecast_says_that_the_machine_is_busy(data_api, monkeypatch, remember_run):
+    remember_run(seconds_ago=1000)
     num_cores = psutil.cpu_count()
     for load, is_busy in ((0.2 * num_cores, False), (2.0 * num_cores, True)):
         monkeypatch.setattr(psutil, "getloadavg", lambda load=load: (load, 0.0, 0.0))
@@ -347,12 +356,10 @@ def test_speed_of_this_machine_is_no_forecast_for_a_rented_one(data_api):
     assert data_api.describe_estimate(form.DEFAULTS.replace({"launcher": "hf-jobs"})) == ""
 
 
-def test_load_of_a_run_that_has_just_ended_is_no_busy_machine(data_api, monkeypatch, tmp_path):
-    monkeypatch.setenv(pace.VARIABLE, str(tmp_path / "pace.json"))
+def test_load_of_a_run_that_has_just_ended_is_no_busy_machine(data_api, monkeypatch, remember_run):
     monkeypatch.setattr(psutil, "getloadavg", lambda: (2.0 * psutil.cpu_count(), 0.0, 0.0))
-    ended = pace.Pace(5.0, 60.0, 200.0, parameters=5_441_821, freeze="feature-encoder")
     for seconds_ago, is_busy in ((1000, True), (10, False)):
-        pace.remember(replace(ended, time=time.time() - seconds_ago), "cpu")
+        remember_run(seconds_ago)
         assert ("This machine is busy now" in data_api.describe_estimate(form.DEFAULTS)) == is_busy
 
 
