@@ -113,4 +113,6 @@ def render_heads(has_before: bool = False) -> str:
     hypotheses = [strings.text("common.hypothesis")]
     if has_before:
         hypotheses = [strings.text("samples.before"), strings.text("samples.now")]
-    return _render_cells("th", [strings.text("samples.audio"), strings.text("common.reference"), *hypotheses])
+    # The column is as wide as its buttons, narrower than this word in some languages.
+    play = f'<span class="screen-reader-only">{strings.text("samples.audio")}</span>'
+    return _render_cells("th", [play, strings.text("common.reference"), *hypotheses])
