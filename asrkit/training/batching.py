@@ -10,6 +10,7 @@ state at the end of the first.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,7 +19,30 @@ from asrkit.data.batch_cuts import cut_batches
 from asrkit.data.mix import Mix
 
 
-class LengthBatchSampler:
+class EpochBatchSampler(ABC):
+    """A batch sampler of epochs with equally many batches.
+
+    num_batches: per epoch of each process.
+    """
+
+    num_batches: int
+    epoch = 0
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
+        return self.iter_epoch(self.epoch)
+
+    @abstractmethod
+    def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, ...]]]:
+        """Yield the batches of an epoch."""
+
+
+class LengthBatchSampler(EpochBatchSampler):
     """A batch sampler that yields lists of `(epoch, index)` for one process of `world_size`.
 
     durations_s: seconds of each clip, (clips,).
@@ -41,7 +65,7 @@ class LengthBatchSampler:
         mix: Mix | None = None,
     ) -> None:
         self.mix = mix
-        self.seed, self.rank, self.world_size, self.epoch = seed, rank, world_size, 0
+        self.seed, self.rank, self.world_size = seed, rank, world_size
         self.batches_per_update = batches_per_update
         self.durations_s = np.asarray(durations_s, float)
         self.order = np.argsort(-self.durations_s, kind="stable")
@@ -49,18 +73,7 @@ class LengthBatchSampler:
         self.cuts, self.num_oversized, self.window = batches.cuts, batches.num_oversized, batches.window
         self.num_batches = batches.count_per_process(world_size)
 
-    def __len__(self) -> int:
-        """Return the number of batches per epoch of each process."""
-        return self.num_batches
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        return self.iter_epoch(self.epoch)
-
     def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, ...]]]:
-        """Yield the batches of an epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         clips, cuts = self._mix(rng, epoch), self.cuts
         order = rng.permutation(len(cuts) - 1)
@@ -72,9 +85,7 @@ class LengthBatchSampler:
         order = np.resize(order, self.num_batches * self.world_size)[self.rank :: self.world_size]
         taken, repeats = self.mix.draw(epoch) if self.mix else (np.arange(len(clips)), np.zeros(len(clips), int))
         for number in order:
-            slots = clips[cuts[number] : cuts[number + 1]]
-            keys = zip(taken[slots].tolist(), repeats[slots].tolist(), strict=True)
-            yield [(epoch, index, repeat) if repeat else (epoch, index) for index, repeat in keys]
+            yield make_keys(epoch, taken, repeats, clips[cuts[number] : cuts[number + 1]])
 
     def _mix(self, rng: np.random.Generator, epoch: int) -> np.ndarray:
         """Clip indices of an epoch, in the order of its batches, from the longest clips to the shortest, (clips,)."""
@@ -86,3 +97,9 @@ class LengthBatchSampler:
             clips[begin:end] = rng.permutation(self.order[begin:end])
             first = stop
         return clips
+
+
+def make_keys(epoch: int, clips: np.ndarray, repeats: np.ndarray, slots: np.ndarray) -> list[tuple[int, ...]]:
+    """Return the keys of the clips in some slots. repeats: how often the clip of each slot has come before."""
+    pairs = zip(clips[slots].tolist(), repeats[slots].tolist(), strict=True)
+    return [(epoch, index, repeat) if repeat else (epoch, index) for index, repeat in pairs]

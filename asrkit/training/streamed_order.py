@@ -21,6 +21,7 @@ from asrkit.data.batch_cuts import cut_batches
 from asrkit.data.manifest import Column, Utterance
 from asrkit.data.mix import Mix
 from asrkit.data.streams import origins
+from asrkit.training.batching import EpochBatchSampler, make_keys
 
 MAX_BUFFER_CLIPS = 4096
 """Clips of a buffer, whose lengths make batches with little padding."""
@@ -96,7 +97,7 @@ def _number(audio: str, numbers: dict[str, int]) -> int:
     return numbers.setdefault(piece, len(numbers)) if piece else -1
 
 
-class StreamedBatchSampler:
+class StreamedBatchSampler(EpochBatchSampler):
     """A batch sampler that yields what `LengthBatchSampler` yields, in an order for streamed clips.
 
     max_buffer_bytes: of the pieces of a buffer. The other arguments are those of `LengthBatchSampler`.
@@ -117,23 +118,12 @@ class StreamedBatchSampler:
     ) -> None:
         self.durations_s, self.pieces, self.mix = durations_s, pieces, mix
         self.batch_seconds, self.batch_size, self.max_buffer_bytes = batch_seconds, batch_size, max_buffer_bytes
-        self.seed, self.rank, self.world_size, self.epoch = seed, rank, world_size, 0
+        self.seed, self.rank, self.world_size = seed, rank, world_size
         self.list_buffers = functools.lru_cache(maxsize=2)(self._list_buffers)
         counts = [sum(map(len, self._make_batches(0, other))) for other in range(world_size)]
         self.num_batches = math.ceil(max(counts) * (1 + SPARE_BATCHES))
 
-    def __len__(self) -> int:
-        """Return the number of batches per epoch of each process."""
-        return self.num_batches
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        return self.iter_epoch(self.epoch)
-
     def iter_epoch(self, epoch: int) -> Iterator[list[tuple[int, ...]]]:
-        """Yield the batches of an epoch."""
         slots, repeats = self._draw(epoch)
         buffers = _fit(self._make_batches(epoch, self.rank), self.num_batches, self.durations_s[slots])
         rng = np.random.default_rng([self.seed, epoch, self.rank, 1])
@@ -145,11 +135,11 @@ class StreamedBatchSampler:
                 order = order[np.argsort([-self._padded_s(batches[n], slots) for n in order], kind="stable")]
             for number in order:
                 num_yielded += 1
-                yield [_make_key(epoch, slots[slot], repeats[slot]) for slot in batches[number].tolist()]
+                yield make_keys(epoch, slots, repeats, batches[number])
         # Every process gets the same number of batches; where clips are too few, missing ones are repeated.
         every = [batch for batches in buffers for batch in batches]
         for number in range(self.num_batches - num_yielded if every else 0):
-            yield [_make_key(epoch, slots[slot], repeats[slot]) for slot in every[number % len(every)].tolist()]
+            yield make_keys(epoch, slots, repeats, every[number % len(every)])
 
     def _list_buffers(self, epoch: int, rank: int) -> list[list[int]]:
         """Return the pieces of each buffer of an epoch."""
@@ -234,10 +224,6 @@ class UpcomingPieces:
 def _limit_buffer(number: int) -> float:
     """Return the number of pieces of a buffer of the first epoch."""
     return FIRST_BUFFER_PIECES * BUFFER_GROWTH ** min(number, 100)
-
-
-def _make_key(epoch: int, clip: int, repeat: int) -> tuple[int, ...]:
-    return (epoch, int(clip), int(repeat)) if repeat else (epoch, int(clip))
 
 
 def _deal_out(order: Sequence[int], seconds: np.ndarray, world_size: int) -> list[list[int]]:
