@@ -13,8 +13,9 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.http_server import serve_http
@@ -95,11 +96,20 @@ def hash_file(file: Path) -> str:
     return hashlib.sha1(file.read_bytes()).hexdigest()
 
 
+AnyHub = TypeVar("AnyHub", bound=Hub)
+
+
 @contextlib.contextmanager
 def serve(root: Path) -> Iterator[Hub]:
     """Serve the repositories below `root` on a free port, until the end of the block."""
-    hub = Hub(root)
-    with serve_http(type("Handler", (_Handler,), {"hub": hub})) as port:
+    with serve_hub(Hub(root), _Handler) as hub:
+        yield hub
+
+
+@contextlib.contextmanager
+def serve_hub(hub: AnyHub, handler: type[BaseHTTPRequestHandler]) -> Iterator[AnyHub]:
+    """Serve a hub by requests that `handler` answers, which finds it as `self.hub`."""
+    with serve_http(type("Handler", (handler,), {"hub": hub})) as port:
         hub.url = f"http://127.0.0.1:{port}"
         yield hub
 

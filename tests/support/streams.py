@@ -19,7 +19,6 @@ from asrkit.data.manifest import Utterance
 from asrkit.data.streams.clips import StreamedClips
 from asrkit.hub.repositories import Repository
 from tests.support import hub
-from tests.support.http_server import serve_http
 from tests.support.hub_responses import HttpError
 
 NAME = "tiny/streamed"
@@ -91,9 +90,7 @@ class _Handler(hub._Handler):
 @contextlib.contextmanager
 def serve(root: Path) -> Iterator[FaultyHub]:
     """Serve the repositories below `root`, until the end of the block."""
-    faulty = FaultyHub(root)
-    with serve_http(type("Handler", (_Handler,), {"hub": faulty})) as port:
-        faulty.url = f"http://127.0.0.1:{port}"
+    with hub.serve_hub(FaultyHub(root), _Handler) as faulty:
         yield faulty
 
 
