@@ -70,7 +70,7 @@ class CachedBatch:
 
 
 def _as_by_header(decoded: Measured) -> Measured | None:
-    """Return what the header of a decoded clip would have told; None if it may have told something else."""
+    """Return what the header of a decoded clip would have given; None if it may have given something else."""
     return None if decoded.notes else Measured(decoded.duration_s)
 
 

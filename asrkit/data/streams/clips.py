@@ -161,7 +161,7 @@ class _FetchAhead:
                 try:
                     self._fetch(piece)
                 except (AsrkitError, OSError) as error:
-                    # Whoever needs the clip is told.
+                    # Whoever needs the clip meets the same error.
                     logger.warning("%s could not be fetched ahead: %s", piece, error)
                     self._changed.wait(RETRY_S)
 

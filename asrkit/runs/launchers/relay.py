@@ -98,7 +98,7 @@ class Relay:
     def copy_files(self, is_last: bool = False) -> None:
         """Copy the small files that have changed. OSError if the bucket does not take them.
 
-        is_last: all directories are there. Before, the end of the run is not told.
+        is_last: all directories are there. Before, the end of the run is not reported.
         """
         for name in FROM_JOB:
             path = self.run.path / name

@@ -33,7 +33,7 @@ MAX_POINTS = 1_000
 """Points of one curve that a page gets when it opens."""
 
 MAX_DATASET_CURVES = 6
-"""Datasets whose WER has a curve; more of them could not be told apart. The caption of the samples names all."""
+"""Datasets whose WER has a curve; more of them could not be distinguished. The caption of the samples names all."""
 
 MAX_NEW_POINTS = 200
 """Points of one curve that a page gets in an update; more are thinned."""
