@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.hub import Hub
+from tests.support.walking import iter_contents
 
 
 class MountedFolder:
@@ -17,9 +18,7 @@ class MountedFolder:
         self.exchange()
 
     def exchange(self) -> None:
-        here = {
-            path.relative_to(self.path).as_posix(): path.read_bytes() for path in self.path.rglob("*") if path.is_file()
-        }
+        here = {path.relative_to(self.path).as_posix(): content for path, content in iter_contents(self.path)}
         for name, content in here.items():
             if self._known.get(name) != content:
                 self.hub.put_file(self.bucket, self.prefix + name, content)
